@@ -1,0 +1,388 @@
+//! The decision on each packet: pass, send up, or drop.
+//!
+//! ```text
+//!            SYN, or UDP after a gap                 user space has said all it will,
+//!   (new) ──────────────────────────▶ inspect ─────▶ or the candidates are used up ──▶ known
+//!     └── TCP without its opening ──▶ watched
+//! ```
+//!
+//! Generic over packet access and tables, so that the eBPF program and the replay driver run the
+//! same code. It does no I/O and takes the time as an argument.
+
+use crate::layout::{
+    Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig,
+    INBOUND, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, queue_of, stage,
+};
+use crate::mark::Code;
+use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, headers};
+use crate::prefilter;
+
+/// Candidate payloads sent up per direction of a TCP flow: an opening and its retransmissions.
+pub const TCP_CANDIDATES: u8 = 3;
+/// Candidate payloads sent up per direction of a UDP flow: probe, resend, retransmissions and
+/// answers fit.
+pub const UDP_CANDIDATES: u8 = 8;
+/// Most packets that user space may ask for unfiltered.
+pub const MAX_MORE: u8 = 16;
+/// A UDP flow silent for longer than this is a new one, nanoseconds.
+pub const UDP_GAP: u64 = 120 * 1_000_000_000;
+
+/// Where a packet is met, which says which end is inside and what is done there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Arriving on an inside interface: the sender is inside. Counts and sends up.
+    InsideIngress,
+    /// Leaving through an inside interface: the receiver is inside. Counts.
+    InsideEgress,
+    /// Arriving on an outside interface: the receiver is inside (unless behind NAT). Sends up.
+    OutsideIngress,
+    /// Towards the inside, seen once only (replay, or the queue alone). Counts and sends up.
+    Inbound,
+}
+
+impl Side {
+    const fn outbound(self) -> bool {
+        matches!(self, Self::InsideIngress)
+    }
+
+    const fn counts(self) -> bool {
+        !matches!(self, Self::OutsideIngress)
+    }
+
+    const fn sends_up(self) -> bool {
+        !matches!(self, Self::InsideEgress)
+    }
+}
+
+/// The tables, as the gate uses them. Policy, verdicts, endpoints, actions and local addresses are
+/// written by user space only; flows, fragments and counters by the gate only.
+pub trait Tables {
+    /// The longest prefix's policy.
+    fn policy(&mut self, inside: &Address) -> Option<PolicyEntry>;
+    /// Whether the gateway itself has this address.
+    fn is_local(&mut self, address: &Address) -> bool;
+    /// What is known of a flow.
+    fn verdict(&mut self, key: &FlowKey) -> Option<Verdict>;
+    /// What is known of an inside endpoint.
+    fn endpoint(&mut self, key: &EndpointKey) -> Option<Verdict>;
+    /// What to do with what `verdict` says, under a policy: an [`action`] for which the
+    /// confidence suffices, else [`action::ALERT`].
+    fn action(&mut self, policy: PolicyEntry, verdict: &Verdict) -> u8;
+    /// The flow's state.
+    fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState>;
+    /// A new flow's state, and where it now stands (`None` if the table took no more).
+    fn insert_flow(&mut self, key: &FlowKey, state: &FlowState) -> Option<&mut FlowState>;
+    /// The first fragment's ports and code.
+    fn fragment(&mut self, key: &FragmentKey) -> Option<FragmentState>;
+    /// Remembers a first fragment.
+    fn insert_fragment(&mut self, key: &FragmentKey, state: &FragmentState);
+    /// Adds one to a counter of the hook that this runs in.
+    fn count(&mut self, counter: Counter);
+    /// Whether the queue's thread has given a sign of life within `limit` nanoseconds.
+    fn is_alive(&mut self, queue: u8, now: u64, limit: u64) -> bool;
+}
+
+/// What happens to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on with this code in its mark.
+    Pass(Code),
+    /// It ends here.
+    Drop,
+}
+
+/// Judges one packet at time `now`, nanoseconds of a clock that doesn't go backwards.
+#[inline(always)]
+pub fn judge<P: Packet, T: Tables>(
+    packet: &P,
+    link: Link,
+    side: Side,
+    zone: u16,
+    now: u64,
+    config: &GateConfig,
+    tables: &mut T,
+) -> Outcome {
+    tables.count(Counter::Packets);
+    let headers = match headers(packet, link) {
+        Ok(headers) => headers,
+        Err(refusal) => {
+            tables.count(match refusal {
+                Refusal::Foreign => Counter::Uncovered,
+                Refusal::Undecodable => Counter::Undecodable,
+            });
+            return Outcome::Pass(Code::Pass);
+        }
+    };
+    let inside = if side.outbound() {
+        headers.source
+    } else {
+        headers.destination
+    };
+    let covered = if is_one_host(&headers.destination) && !tables.is_local(&headers.destination) {
+        tables.policy(&inside)
+    } else {
+        None
+    };
+    let Some(policy) = covered else {
+        tables.count(Counter::Uncovered);
+        return Outcome::Pass(Code::Pass);
+    };
+    let later = match ports(&headers, tables) {
+        Ok(later) => later,
+        Err(()) => return Outcome::Pass(Code::Pass),
+    };
+    let (source_port, destination_port) = match &later {
+        Some(first) => (first.source_port, first.destination_port),
+        None => (headers.source_port, headers.destination_port),
+    };
+    let key = if side.outbound() {
+        flow_key(
+            zone,
+            &headers,
+            inside,
+            source_port,
+            headers.destination,
+            destination_port,
+        )
+    } else {
+        flow_key(
+            zone,
+            &headers,
+            inside,
+            destination_port,
+            headers.source,
+            source_port,
+        )
+    };
+    let queue = queue_of(&inside, config.queues);
+    let bypass = config.flags & flag::BYPASS != 0;
+    let alive = tables.is_alive(queue, now, config.heartbeat_limit);
+
+    let verdict = tables.verdict(&key);
+    let drop = !bypass && alive && is_dropped(tables, policy, &key, verdict.as_ref());
+    let wanted = update(
+        packet,
+        side,
+        now,
+        &headers,
+        later.is_some(),
+        &key,
+        verdict.as_ref(),
+        tables,
+    );
+
+    let outcome = if drop {
+        tables.count(Counter::Dropped);
+        Outcome::Drop
+    } else if !wanted
+        && !later.is_some_and(|first| Code::from_number(first.code) == Code::Inspect(queue))
+    {
+        Outcome::Pass(Code::Pass)
+    } else if alive {
+        tables.count(Counter::Tagged);
+        Outcome::Pass(Code::Inspect(queue))
+    } else if bypass || config.flags & flag::CLOSED == 0 {
+        tables.count(Counter::Unjudged);
+        Outcome::Pass(Code::Pass)
+    } else {
+        tables.count(Counter::Refused);
+        Outcome::Drop
+    };
+    if let (Fragment::First(id), Outcome::Pass(code)) = (headers.fragment, outcome) {
+        let state = FragmentState {
+            source_port,
+            destination_port,
+            code: code.number(),
+        };
+        tables.insert_fragment(&fragment_key(&headers, id), &state);
+    }
+    outcome
+}
+
+/// Neither multicast nor broadcast: only such packets are forwarded between two hosts.
+#[inline(always)]
+fn is_one_host(address: &Address) -> bool {
+    let head = u32::from_be_bytes([address[8], address[9], address[10], address[11]]);
+    let mapped = address[0] == 0 && address[1] == 0 && head == 0xffff;
+    if mapped {
+        address[12] < 224
+    } else {
+        address[0] != 0xff
+    }
+}
+
+/// The ports of a later fragment are those of the first; `Err` if that was not seen.
+#[inline(always)]
+fn ports<T: Tables>(headers: &Headers, tables: &mut T) -> Result<Option<FragmentState>, ()> {
+    match headers.fragment {
+        Fragment::Later(id) => tables
+            .fragment(&fragment_key(headers, id))
+            .map(Some)
+            .ok_or(()),
+        Fragment::Whole | Fragment::First(_) => Ok(None),
+    }
+}
+
+#[inline(always)]
+fn fragment_key(headers: &Headers, id: u32) -> FragmentKey {
+    FragmentKey {
+        source: headers.source,
+        destination: headers.destination,
+        id,
+        protocol: headers.protocol as u32,
+    }
+}
+
+#[inline(always)]
+fn flow_key(
+    zone: u16,
+    headers: &Headers,
+    inside: Address,
+    inside_port: u16,
+    outside: Address,
+    outside_port: u16,
+) -> FlowKey {
+    FlowKey {
+        zone,
+        protocol: headers.protocol,
+        reserved: 0,
+        inside_port,
+        outside_port,
+        inside,
+        outside,
+    }
+}
+
+/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one
+/// port), says drop.
+#[inline(always)]
+fn is_dropped<T: Tables>(
+    tables: &mut T,
+    policy: PolicyEntry,
+    key: &FlowKey,
+    verdict: Option<&Verdict>,
+) -> bool {
+    if let Some(verdict) = verdict
+        && verdict.kind == kind::SKYPE
+    {
+        return tables.action(policy, verdict) == action::DROP;
+    }
+    if key.protocol != UDP {
+        return false;
+    }
+    match tables.endpoint(&key.endpoint()) {
+        Some(endpoint) if endpoint.kind == kind::SKYPE => {
+            tables.action(policy, &endpoint) == action::DROP
+        }
+        _ => false,
+    }
+}
+
+/// Brings the flow's state up to date and says whether user space should see the packet.
+#[inline(always)]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined once; a struct would spill to the BPF stack"
+)]
+fn update<P: Packet, T: Tables>(
+    packet: &P,
+    side: Side,
+    now: u64,
+    headers: &Headers,
+    later: bool,
+    key: &FlowKey,
+    verdict: Option<&Verdict>,
+    tables: &mut T,
+) -> bool {
+    let direction = if side.outbound() { OUTBOUND } else { INBOUND };
+    let opens = headers.tcp_flags & (SYN | ACK) == SYN;
+    let flow = match tables.flow(key) {
+        Some(flow) => flow,
+        None => {
+            let fresh = FlowState {
+                last_seen: now,
+                stage: if headers.protocol == TCP && !opens {
+                    stage::WATCHED
+                } else {
+                    stage::INSPECT
+                },
+                ..FlowState::default()
+            };
+            match tables.insert_flow(key, &fresh) {
+                Some(flow) => flow,
+                None => return false,
+            }
+        }
+    };
+    let silent = now.saturating_sub(flow.last_seen);
+    if opens || (headers.protocol == UDP && silent > UDP_GAP) {
+        flow.packets = [0; 2];
+        flow.bytes = [0; 2];
+        flow.heads = 0;
+        flow.stage = stage::INSPECT;
+        flow.tagged = [0; 2];
+        flow.more = 0;
+    }
+    flow.last_seen = now;
+    // One arm per direction: the verifier follows constant indexes best.
+    let (packets, bytes, head, tagged) = if direction == OUTBOUND {
+        (
+            &mut flow.packets[0],
+            &mut flow.bytes[0],
+            &mut flow.head[0],
+            &mut flow.tagged[0],
+        )
+    } else {
+        (
+            &mut flow.packets[1],
+            &mut flow.bytes[1],
+            &mut flow.head[1],
+            &mut flow.tagged[1],
+        )
+    };
+    if side.counts() {
+        *packets = packets.wrapping_add(1);
+        *bytes = bytes.wrapping_add(headers.ip_len as u64);
+    }
+    let bit = 1u8 << direction;
+    if headers.tcp_flags & SYN != 0 {
+        *head = headers.tcp_seq.wrapping_add(1);
+        flow.heads |= bit;
+        return false;
+    }
+    if let Some(verdict) = verdict {
+        if verdict.kind != kind::OPEN {
+            flow.stage = stage::KNOWN;
+        } else if verdict.more_request != flow.more_request {
+            flow.more_request = verdict.more_request;
+            flow.more = if verdict.more > MAX_MORE {
+                MAX_MORE
+            } else {
+                verdict.more
+            };
+        }
+    }
+    if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
+        return false;
+    }
+    if flow.more > 0 {
+        flow.more -= 1;
+        return true;
+    }
+    let (candidate, limit) = if headers.protocol == UDP {
+        (
+            prefilter::udp(packet, headers.payload_offset, headers.payload_len) != 0,
+            UDP_CANDIDATES,
+        )
+    } else {
+        let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
+        let candidate = first
+            && prefilter::tcp_opening(packet, headers.payload_offset, headers.payload_len) != 0;
+        (candidate, TCP_CANDIDATES)
+    };
+    if candidate && *tagged < limit {
+        *tagged += 1;
+        return true;
+    }
+    false
+}

@@ -1,0 +1,374 @@
+//! Plain data in the tables that the kernel program and user space share.
+//!
+//! Invariant of every type here: `#[repr(C)]`, no padding that is not a named field, every bit
+//! pattern valid, so that the kernel may compare keys bytewise and user space may read whatever
+//! the kernel wrote. The asserts at the end hold the sizes and offsets that the two sides rely on.
+
+/// An address in IPv6 form; IPv4 addresses are mapped (`::ffff:a.b.c.d`).
+pub type Address = [u8; 16];
+
+/// Length of the prefix that all mapped IPv4 addresses share.
+pub const MAPPED_PREFIX: u32 = 96;
+
+/// The mapped form of an IPv4 address in network byte order.
+#[inline(always)]
+pub const fn mapped(v4: [u8; 4]) -> Address {
+    [
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, v4[0], v4[1], v4[2], v4[3],
+    ]
+}
+
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// A flow as the FORWARD hook sees it, free of NAT: the inside host first, no VLAN.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowKey {
+    /// Number of the interface's zone; hosts of one address in two zones are two hosts.
+    pub zone: u16,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// Port of the inside host, host byte order.
+    pub inside_port: u16,
+    /// Port of the outside host, host byte order.
+    pub outside_port: u16,
+    /// The inside host.
+    pub inside: Address,
+    /// The outside host.
+    pub outside: Address,
+}
+
+impl FlowKey {
+    /// The inside endpoint of the flow.
+    #[inline(always)]
+    pub const fn endpoint(&self) -> EndpointKey {
+        EndpointKey {
+            zone: self.zone,
+            port: self.inside_port,
+            protocol: self.protocol,
+            reserved: [0; 3],
+            inside: self.inside,
+        }
+    }
+}
+
+/// An inside address and port.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointKey {
+    /// As in [`FlowKey`].
+    pub zone: u16,
+    /// Port, host byte order.
+    pub port: u16,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+    /// The inside host.
+    pub inside: Address,
+}
+
+/// Index of the direction from the inside host outwards in two-element arrays.
+pub const OUTBOUND: usize = 0;
+/// Index of the direction towards the inside host.
+pub const INBOUND: usize = 1;
+
+/// What the gate remembers of a flow. Only the gate writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowState {
+    /// Time of the newest packet, nanoseconds of the gate's clock.
+    pub last_seen: u64,
+    /// Packets per direction, counted once each on the inside interface.
+    pub packets: [u64; 2],
+    /// Bytes of IP packets per direction.
+    pub bytes: [u64; 2],
+    /// TCP: sequence number of the first payload byte per direction, valid as `heads` says.
+    pub head: [u32; 2],
+    /// Bit 0: `head[OUTBOUND]` is known; bit 1: `head[INBOUND]`.
+    pub heads: u8,
+    /// A [`stage`].
+    pub stage: u8,
+    /// Payload packets sent up by the pre-filter, per direction.
+    pub tagged: [u8; 2],
+    /// Payload packets still to be sent up unfiltered.
+    pub more: u8,
+    /// Number of the last request for more that was honoured.
+    pub more_request: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+
+/// Stages of a flow: new → inspect → known; a TCP flow first seen in the middle is watched.
+pub mod stage {
+    /// Candidate payloads are sent up.
+    pub const INSPECT: u8 = 0;
+    /// User space has said all it will: nothing is sent up any more.
+    pub const KNOWN: u8 = 1;
+    /// TCP whose opening was not seen: it passes.
+    pub const WATCHED: u8 = 2;
+}
+
+/// What a flow or an endpoint is; what to do with it is looked up in [`ActionEntry`]s.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// A [`kind`].
+    pub kind: u8,
+    /// Index into the traffic classes of the policy language.
+    pub class: u8,
+    /// Index into the roles of the policy language.
+    pub role: u8,
+    /// Confidence, ordered: 1 heuristic, 2 strong, 3 exact.
+    pub confidence: u8,
+    /// Payload packets wanted unfiltered, 0 to 16.
+    pub more: u8,
+    /// Changes with each request, so that the gate honours one once.
+    pub more_request: u8,
+    /// Policy table's version under which this was written.
+    pub epoch: u16,
+}
+
+/// Kinds of [`Verdict`].
+pub mod kind {
+    /// Undecided (the entry only asks for more packets).
+    pub const OPEN: u8 = 0;
+    /// Skype.
+    pub const SKYPE: u8 = 1;
+    /// Not worth another look.
+    pub const OTHER: u8 = 2;
+}
+
+/// The policy of a prefix.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicyEntry {
+    /// Row of the action table.
+    pub index: u16,
+    /// Policy table's version.
+    pub epoch: u16,
+}
+
+/// Traffic classes in the policy language.
+pub const CLASSES: u32 = 8;
+/// Roles in the policy language.
+pub const ROLES: u32 = 3;
+/// Most policies that a configuration can have: what the action table holds.
+pub const MAX_POLICIES: u32 = 1024;
+
+/// What to do with one class in one role under one policy.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActionEntry {
+    /// An [`action`].
+    pub action: u8,
+    /// Least confidence that the action needs.
+    pub confidence: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+
+impl ActionEntry {
+    /// Where the entry of (policy, role, class) stands in the action table.
+    #[inline(always)]
+    pub const fn index(policy: u16, role: u8, class: u8) -> u32 {
+        (policy as u32 * ROLES + role as u32) * CLASSES + class as u32
+    }
+}
+
+/// Actions as the tables know them.
+pub mod action {
+    /// Let it pass.
+    pub const ALLOW: u8 = 0;
+    /// Let it pass and report it.
+    pub const ALERT: u8 = 1;
+    /// Drop it.
+    pub const DROP: u8 = 2;
+}
+
+/// What the fragments after the first take over from it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FragmentState {
+    /// Source port of the first fragment.
+    pub source_port: u16,
+    /// Destination port of the first fragment.
+    pub destination_port: u16,
+    /// Mark code that the first fragment got.
+    pub code: u32,
+}
+
+/// Which fragments belong together.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FragmentKey {
+    /// Sender.
+    pub source: Address,
+    /// Receiver.
+    pub destination: Address,
+    /// The IP identification.
+    pub id: u32,
+    /// Protocol number.
+    pub protocol: u32,
+}
+
+/// An interface that the classifier is attached to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// 1 if it faces the inside, 0 the outside.
+    pub inside: u8,
+    /// 1 if frames have no Ethernet header (tunnels, PPP).
+    pub raw: u8,
+    /// Its zone.
+    pub zone: u16,
+}
+
+/// What the gate is told by the daemon.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateConfig {
+    /// A heartbeat older than this many nanoseconds means that no one judges.
+    pub heartbeat_limit: u64,
+    /// Where the code stands in the packet mark (see [`crate::mark::Field`]).
+    pub mark_mask: u32,
+    /// A random number of this daemon that makes its tags its own.
+    pub nonce: u32,
+    /// Queues, a power of two from 1 to 8.
+    pub queues: u32,
+    /// [`flag`]s.
+    pub flags: u32,
+}
+
+/// Flags of [`GateConfig`].
+pub mod flag {
+    /// Nothing is dropped; watching goes on.
+    pub const BYPASS: u32 = 1;
+    /// With no daemon, what would be judged is dropped.
+    pub const CLOSED: u32 = 2;
+}
+
+/// The tag that travels from XDP to TC in front of the packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// [`TAG_MAGIC`] xor the daemon's nonce.
+    pub magic: u32,
+    /// The mark code.
+    pub code: u32,
+}
+
+/// Marks a tag as ours.
+pub const TAG_MAGIC: u32 = 0x736b_7970;
+
+/// Where the classifier runs: a row of the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Hook {
+    /// XDP, native or generic.
+    Xdp,
+    /// TC ingress.
+    Ingress,
+    /// TC egress.
+    Egress,
+}
+
+impl Hook {
+    /// All of them, in the order of the statistics.
+    pub const ALL: [Self; 3] = [Self::Xdp, Self::Ingress, Self::Egress];
+}
+
+/// What is counted per hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Packets that reached the hook's classifier.
+    Packets,
+    /// Packets whose headers contradict themselves or are cut off.
+    Undecodable,
+    /// Packets that no policy covers, that are not forwarded, or that are neither TCP nor UDP.
+    Uncovered,
+    /// Packets sent up to user space.
+    Tagged,
+    /// Packets dropped because their flow or endpoint is known.
+    Dropped,
+    /// Packets not judged because the daemon's heartbeat was old, and passed.
+    Unjudged,
+    /// Packets not judged because the daemon's heartbeat was old, and dropped.
+    Refused,
+}
+
+impl Counter {
+    /// All of them, in the order of the statistics, with their names in reports.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Packets, "packets"),
+        (Self::Undecodable, "undecodable"),
+        (Self::Uncovered, "uncovered"),
+        (Self::Tagged, "tagged"),
+        (Self::Dropped, "dropped"),
+        (Self::Unjudged, "unjudged"),
+        (Self::Refused, "refused"),
+    ];
+
+    /// Where the counter of `hook` stands in the statistics table.
+    #[inline(always)]
+    pub const fn index(self, hook: Hook) -> u32 {
+        hook as u32 * Self::ALL.len() as u32 + self as u32
+    }
+}
+
+/// The queue of an inside host, from 0: the low bits of its address, so that a firewall rule can
+/// say the same with an address mask. `queues` is a power of two.
+#[inline(always)]
+pub const fn queue_of(inside: &Address, queues: u32) -> u8 {
+    inside[15] & (queues.wrapping_sub(1) as u8) & 7
+}
+
+const _: () = {
+    assert!(size_of::<FlowKey>() == 40);
+    assert!(core::mem::offset_of!(FlowKey, inside) == 8);
+    assert!(size_of::<EndpointKey>() == 24);
+    assert!(core::mem::offset_of!(EndpointKey, inside) == 8);
+    assert!(size_of::<FlowState>() == 56);
+    assert!(core::mem::offset_of!(FlowState, heads) == 48);
+    assert!(size_of::<Verdict>() == 8);
+    assert!(size_of::<PolicyEntry>() == 4);
+    assert!(size_of::<ActionEntry>() == 4);
+    assert!(size_of::<FragmentKey>() == 40);
+    assert!(size_of::<FragmentState>() == 8);
+    assert!(size_of::<Interface>() == 4);
+    assert!(size_of::<GateConfig>() == 24);
+    assert!(size_of::<Tag>() == 8);
+};
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::*;
+
+    // SAFETY: each type is `#[repr(C)]` plain data without implicit padding (asserted by size
+    // above) in which every bit pattern is valid.
+    unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for EndpointKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FlowState {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Verdict {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for PolicyEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ActionEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FragmentKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FragmentState {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Interface {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for GateConfig {}
+}

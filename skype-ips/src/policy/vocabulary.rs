@@ -1,0 +1,150 @@
+//! The words of the policy language, and their numbers in the kernel's tables.
+
+use serde::Serialize;
+use skype_ips_common::layout::{self, action};
+
+/// Declares an enum whose variants have a word in policies and reports, and a number in tables.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word in policies and reports.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The value of a word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.word() == word)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What kind of Skype traffic a flow carries.
+    Class {
+        /// Signing in, event and contact servers.
+        Login = "login",
+        /// Search, presence, call set-up, probing: everything between peers and super nodes.
+        Signaling = "signaling",
+        /// Voice.
+        Voice = "voice",
+        /// Video.
+        Video = "video",
+        /// File transfer.
+        FileTransfer = "file-transfer",
+        /// The client asking for its newest version.
+        VersionCheck = "version-check",
+        /// Presence shown on web pages.
+        WebStatus = "web-status",
+        /// Anything else of Skype.
+        Other = "other",
+    }
+}
+
+words! {
+    /// What the inside host is in a session.
+    Role {
+        /// A user's program.
+        Client = "client",
+        /// A directory node that serves others.
+        SuperNode = "super-node",
+        /// Carries other people's traffic.
+        Relay = "relay",
+    }
+}
+
+words! {
+    /// How sure a finding is.
+    Confidence {
+        /// Statistics only.
+        Heuristic = "heuristic",
+        /// Odds of chance at most 2^-20.
+        Strong = "strong",
+        /// Odds of chance at most 2^-32.
+        Exact = "exact",
+    }
+}
+
+words! {
+    /// What is done, from the mildest to the strictest.
+    Action {
+        /// Let it pass.
+        Allow = "allow",
+        /// Let it pass and report it.
+        Alert = "alert",
+        /// Drop it.
+        Drop = "drop",
+    }
+}
+
+words! {
+    /// Whether anything is really dropped.
+    Mode {
+        /// Report what would be done.
+        Monitor = "monitor",
+        /// Do it.
+        Enforce = "enforce",
+    }
+}
+
+impl Class {
+    /// The class's number in tables.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Role {
+    /// The role's number in tables.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Confidence {
+    /// The confidence's number in tables, from 1.
+    pub const fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The confidence that odds of chance of one in 2^`bits` give; `None` under 2^10.
+    pub const fn from_bits(bits: u32) -> Option<Self> {
+        match bits {
+            32.. => Some(Self::Exact),
+            20.. => Some(Self::Strong),
+            10.. => Some(Self::Heuristic),
+            _ => None,
+        }
+    }
+}
+
+impl Action {
+    /// The action's number in tables.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Allow => action::ALLOW,
+            Self::Alert => action::ALERT,
+            Self::Drop => action::DROP,
+        }
+    }
+}
+
+const _: () = {
+    assert!(Class::ALL.len() == layout::CLASSES as usize);
+    assert!(Role::ALL.len() == layout::ROLES as usize);
+};
