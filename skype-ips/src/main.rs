@@ -1,1 +1,5 @@
-fn main() {}
+//! The `skype-ips` command.
+
+fn main() -> std::process::ExitCode {
+    skype_ips::cli::main()
+}
