@@ -14,7 +14,7 @@ use crate::layout::{
     INBOUND, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, queue_of, stage,
 };
 use crate::mark::Code;
-use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, headers};
+use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, read_headers};
 use crate::prefilter;
 
 /// Candidate payloads sent up per direction of a TCP flow: an opening and its retransmissions.
@@ -70,8 +70,8 @@ pub trait Tables {
     fn action(&mut self, policy: PolicyEntry, verdict: &Verdict) -> u8;
     /// The flow's state.
     fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState>;
-    /// A new flow's state, and where it now stands (`None` if the table took no more).
-    fn insert_flow(&mut self, key: &FlowKey, state: &FlowState) -> Option<&mut FlowState>;
+    /// Remembers a new flow; a table that takes no more forgets it at once.
+    fn insert_flow(&mut self, key: &FlowKey, state: &FlowState);
     /// The first fragment's ports and code.
     fn fragment(&mut self, key: &FragmentKey) -> Option<FragmentState>;
     /// Remembers a first fragment.
@@ -91,8 +91,32 @@ pub enum Outcome {
     Drop,
 }
 
+/// Working memory of one judgement. It is the caller's because the kernel's stack is small, and
+/// means nothing between calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    headers: Headers,
+    key: FlowKey,
+    endpoint: EndpointKey,
+    fragment: FragmentKey,
+    fresh: FlowState,
+}
+
+impl Work {
+    /// The flow of the packet last judged, if it got that far; a key of zeros otherwise.
+    pub const fn key(&self) -> &FlowKey {
+        &self.key
+    }
+
+    /// The headers of the packet last judged, if it was decodable.
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+}
+
 /// Judges one packet at time `now`, nanoseconds of a clock that doesn't go backwards.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "inlined into each kernel program; a struct would spill to its stack")]
 pub fn judge<P: Packet, T: Tables>(
     packet: &P,
     link: Link,
@@ -101,25 +125,21 @@ pub fn judge<P: Packet, T: Tables>(
     now: u64,
     config: &GateConfig,
     tables: &mut T,
+    work: &mut Work,
 ) -> Outcome {
     tables.count(Counter::Packets);
-    let headers = match headers(packet, link) {
-        Ok(headers) => headers,
-        Err(refusal) => {
-            tables.count(match refusal {
-                Refusal::Foreign => Counter::Uncovered,
-                Refusal::Undecodable => Counter::Undecodable,
-            });
-            return Outcome::Pass(Code::Pass);
-        }
-    };
-    let inside = if side.outbound() {
-        headers.source
-    } else {
-        headers.destination
-    };
+    work.key.protocol = 0;
+    if let Err(refusal) = read_headers(packet, link, &mut work.headers) {
+        tables.count(match refusal {
+            Refusal::Foreign => Counter::Uncovered,
+            Refusal::Undecodable => Counter::Undecodable,
+        });
+        return Outcome::Pass(Code::Pass);
+    }
+    let headers = &work.headers;
+    let inside = if side.outbound() { &headers.source } else { &headers.destination };
     let covered = if is_one_host(&headers.destination) && !tables.is_local(&headers.destination) {
-        tables.policy(&inside)
+        tables.policy(inside)
     } else {
         None
     };
@@ -127,56 +147,51 @@ pub fn judge<P: Packet, T: Tables>(
         tables.count(Counter::Uncovered);
         return Outcome::Pass(Code::Pass);
     };
-    let later = match ports(&headers, tables) {
-        Ok(later) => later,
-        Err(()) => return Outcome::Pass(Code::Pass),
+    work.fragment.source = headers.source;
+    work.fragment.destination = headers.destination;
+    work.fragment.protocol = headers.protocol as u32;
+    // Ports and code of a later fragment are those of the first.
+    let (source_port, destination_port, first) = match headers.fragment {
+        Fragment::Whole => (headers.source_port, headers.destination_port, None),
+        Fragment::First(id) => {
+            work.fragment.id = id;
+            (headers.source_port, headers.destination_port, None)
+        }
+        Fragment::Later(id) => {
+            work.fragment.id = id;
+            match tables.fragment(&work.fragment) {
+                Some(first) => (first.source_port, first.destination_port, Some(first.code)),
+                None => return Outcome::Pass(Code::Pass),
+            }
+        }
     };
-    let (source_port, destination_port) = match &later {
-        Some(first) => (first.source_port, first.destination_port),
-        None => (headers.source_port, headers.destination_port),
-    };
-    let key = if side.outbound() {
-        flow_key(
-            zone,
-            &headers,
-            inside,
-            source_port,
-            headers.destination,
-            destination_port,
-        )
+    let key = &mut work.key;
+    key.zone = zone;
+    key.protocol = headers.protocol;
+    if side.outbound() {
+        (key.inside, key.outside) = (headers.source, headers.destination);
+        (key.inside_port, key.outside_port) = (source_port, destination_port);
     } else {
-        flow_key(
-            zone,
-            &headers,
-            inside,
-            destination_port,
-            headers.source,
-            source_port,
-        )
-    };
-    let queue = queue_of(&inside, config.queues);
+        (key.inside, key.outside) = (headers.destination, headers.source);
+        (key.inside_port, key.outside_port) = (destination_port, source_port);
+    }
+    work.endpoint.zone = zone;
+    work.endpoint.protocol = key.protocol;
+    work.endpoint.port = key.inside_port;
+    work.endpoint.inside = key.inside;
+    let queue = queue_of(&key.inside, config.queues);
     let bypass = config.flags & flag::BYPASS != 0;
     let alive = tables.is_alive(queue, now, config.heartbeat_limit);
 
-    let verdict = tables.verdict(&key);
-    let drop = !bypass && alive && is_dropped(tables, policy, &key, verdict.as_ref());
-    let wanted = update(
-        packet,
-        side,
-        now,
-        &headers,
-        later.is_some(),
-        &key,
-        verdict.as_ref(),
-        tables,
-    );
+    let verdict = tables.verdict(&work.key);
+    let drop = !bypass && alive && is_dropped(tables, policy, work, verdict);
+    let candidate = update(packet, side, now, first.is_some(), verdict, tables, work);
+    let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
     let outcome = if drop {
         tables.count(Counter::Dropped);
         Outcome::Drop
-    } else if !wanted
-        && !later.is_some_and(|first| Code::from_number(first.code) == Code::Inspect(queue))
-    {
+    } else if !wanted {
         Outcome::Pass(Code::Pass)
     } else if alive {
         tables.count(Counter::Tagged);
@@ -188,13 +203,9 @@ pub fn judge<P: Packet, T: Tables>(
         tables.count(Counter::Refused);
         Outcome::Drop
     };
-    if let (Fragment::First(id), Outcome::Pass(code)) = (headers.fragment, outcome) {
-        let state = FragmentState {
-            source_port,
-            destination_port,
-            code: code.number(),
-        };
-        tables.insert_fragment(&fragment_key(&headers, id), &state);
+    if let (Fragment::First(_), Outcome::Pass(code)) = (work.headers.fragment, outcome) {
+        let state = FragmentState { source_port, destination_port, code: code.number() };
+        tables.insert_fragment(&work.fragment, &state);
     }
     outcome
 }
@@ -211,66 +222,24 @@ fn is_one_host(address: &Address) -> bool {
     }
 }
 
-/// The ports of a later fragment are those of the first; `Err` if that was not seen.
-#[inline(always)]
-fn ports<T: Tables>(headers: &Headers, tables: &mut T) -> Result<Option<FragmentState>, ()> {
-    match headers.fragment {
-        Fragment::Later(id) => tables
-            .fragment(&fragment_key(headers, id))
-            .map(Some)
-            .ok_or(()),
-        Fragment::Whole | Fragment::First(_) => Ok(None),
-    }
-}
-
-#[inline(always)]
-fn fragment_key(headers: &Headers, id: u32) -> FragmentKey {
-    FragmentKey {
-        source: headers.source,
-        destination: headers.destination,
-        id,
-        protocol: headers.protocol as u32,
-    }
-}
-
-#[inline(always)]
-fn flow_key(
-    zone: u16,
-    headers: &Headers,
-    inside: Address,
-    inside_port: u16,
-    outside: Address,
-    outside_port: u16,
-) -> FlowKey {
-    FlowKey {
-        zone,
-        protocol: headers.protocol,
-        reserved: 0,
-        inside_port,
-        outside_port,
-        inside,
-        outside,
-    }
-}
-
 /// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one
 /// port), says drop.
 #[inline(always)]
 fn is_dropped<T: Tables>(
     tables: &mut T,
     policy: PolicyEntry,
-    key: &FlowKey,
-    verdict: Option<&Verdict>,
+    work: &Work,
+    verdict: Option<Verdict>,
 ) -> bool {
     if let Some(verdict) = verdict
         && verdict.kind == kind::SKYPE
     {
-        return tables.action(policy, verdict) == action::DROP;
+        return tables.action(policy, &verdict) == action::DROP;
     }
-    if key.protocol != UDP {
+    if work.key.protocol != UDP {
         return false;
     }
-    match tables.endpoint(&key.endpoint()) {
+    match tables.endpoint(&work.endpoint) {
         Some(endpoint) if endpoint.kind == kind::SKYPE => {
             tables.action(policy, &endpoint) == action::DROP
         }
@@ -278,42 +247,30 @@ fn is_dropped<T: Tables>(
     }
 }
 
-/// Brings the flow's state up to date and says whether user space should see the packet.
+/// Brings the flow's state up to date and says whether the packet is a candidate for user space.
 #[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "inlined once; a struct would spill to the BPF stack"
-)]
 fn update<P: Packet, T: Tables>(
     packet: &P,
     side: Side,
     now: u64,
-    headers: &Headers,
     later: bool,
-    key: &FlowKey,
-    verdict: Option<&Verdict>,
+    verdict: Option<Verdict>,
     tables: &mut T,
+    work: &mut Work,
 ) -> bool {
     let direction = if side.outbound() { OUTBOUND } else { INBOUND };
+    let headers = &work.headers;
     let opens = headers.tcp_flags & (SYN | ACK) == SYN;
-    let flow = match tables.flow(key) {
-        Some(flow) => flow,
-        None => {
-            let fresh = FlowState {
-                last_seen: now,
-                stage: if headers.protocol == TCP && !opens {
-                    stage::WATCHED
-                } else {
-                    stage::INSPECT
-                },
-                ..FlowState::default()
-            };
-            match tables.insert_flow(key, &fresh) {
-                Some(flow) => flow,
-                None => return false,
-            }
+    if tables.flow(&work.key).is_none() {
+        work.fresh = FlowState::default();
+        work.fresh.last_seen = now;
+        // A SYN of either direction is an opening: routes can be asymmetric.
+        if headers.protocol == TCP && headers.tcp_flags & SYN == 0 {
+            work.fresh.stage = stage::WATCHED;
         }
-    };
+        tables.insert_flow(&work.key, &work.fresh);
+    }
+    let Some(flow) = tables.flow(&work.key) else { return false };
     let silent = now.saturating_sub(flow.last_seen);
     if opens || (headers.protocol == UDP && silent > UDP_GAP) {
         flow.packets = [0; 2];
@@ -326,19 +283,9 @@ fn update<P: Packet, T: Tables>(
     flow.last_seen = now;
     // One arm per direction: the verifier follows constant indexes best.
     let (packets, bytes, head, tagged) = if direction == OUTBOUND {
-        (
-            &mut flow.packets[0],
-            &mut flow.bytes[0],
-            &mut flow.head[0],
-            &mut flow.tagged[0],
-        )
+        (&mut flow.packets[0], &mut flow.bytes[0], &mut flow.head[0], &mut flow.tagged[0])
     } else {
-        (
-            &mut flow.packets[1],
-            &mut flow.bytes[1],
-            &mut flow.head[1],
-            &mut flow.tagged[1],
-        )
+        (&mut flow.packets[1], &mut flow.bytes[1], &mut flow.head[1], &mut flow.tagged[1])
     };
     if side.counts() {
         *packets = packets.wrapping_add(1);
@@ -355,11 +302,7 @@ fn update<P: Packet, T: Tables>(
             flow.stage = stage::KNOWN;
         } else if verdict.more_request != flow.more_request {
             flow.more_request = verdict.more_request;
-            flow.more = if verdict.more > MAX_MORE {
-                MAX_MORE
-            } else {
-                verdict.more
-            };
+            flow.more = if verdict.more > MAX_MORE { MAX_MORE } else { verdict.more };
         }
     }
     if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
@@ -370,10 +313,7 @@ fn update<P: Packet, T: Tables>(
         return true;
     }
     let (candidate, limit) = if headers.protocol == UDP {
-        (
-            prefilter::udp(packet, headers.payload_offset, headers.payload_len) != 0,
-            UDP_CANDIDATES,
-        )
+        (prefilter::udp(packet, headers.payload_offset, headers.payload_len) != 0, UDP_CANDIDATES)
     } else {
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first

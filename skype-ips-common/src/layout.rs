@@ -25,7 +25,7 @@ pub const UDP: u8 = 17;
 
 /// A flow as the FORWARD hook sees it, free of NAT: the inside host first, no VLAN.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
     /// Number of the interface's zone; hosts of one address in two zones are two hosts.
     pub zone: u16,
@@ -59,7 +59,7 @@ impl FlowKey {
 
 /// An inside address and port.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointKey {
     /// As in [`FlowKey`].
     pub zone: u16,
@@ -205,7 +205,7 @@ pub struct FragmentState {
 
 /// Which fragments belong together.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FragmentKey {
     /// Sender.
     pub source: Address,

@@ -17,6 +17,8 @@ pub enum Code {
     Reject,
     /// A packet that this product made itself: passes its own hooks uncounted.
     Own,
+    /// Judged by user space: its connection needs no further look.
+    Judged,
     /// To be judged by user space on this queue, 0 to 7.
     Inspect(u8),
 }
@@ -31,11 +33,12 @@ impl Code {
             Self::Drop => 2,
             Self::Reject => 3,
             Self::Own => 4,
+            Self::Judged => 5,
             Self::Inspect(queue) => 8 | (queue & 7) as u32,
         }
     }
 
-    /// The code of a number; the unused 5 to 7 read as unseen.
+    /// The code of a number; the unused 6 and 7 read as unseen.
     #[inline(always)]
     pub const fn from_number(number: u32) -> Self {
         match number & 15 {
@@ -43,6 +46,7 @@ impl Code {
             2 => Self::Drop,
             3 => Self::Reject,
             4 => Self::Own,
+            5 => Self::Judged,
             code @ 8..=15 => Self::Inspect((code & 7) as u8),
             _ => Self::Unseen,
         }
@@ -92,10 +96,10 @@ mod tests {
 
     #[test]
     fn every_code_survives_the_round_trip() {
-        for number in (0..=4).chain(8..=15) {
+        for number in (0..=5).chain(8..=15) {
             assert_eq!(Code::from_number(number).number(), number);
         }
-        for unused in 5..=7 {
+        for unused in 6..=7 {
             assert_eq!(Code::from_number(unused), Code::Unseen);
         }
     }

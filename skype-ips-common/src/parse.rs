@@ -79,9 +79,10 @@ pub enum Link {
 }
 
 /// Where in a set of fragments a packet stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fragment {
     /// Not a fragment.
+    #[default]
     Whole,
     /// The first, with the transport header; the identification.
     First(u32),
@@ -95,7 +96,7 @@ pub const SYN: u16 = 0x02;
 pub const ACK: u16 = 0x10;
 
 /// The headers of a TCP or UDP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// Sender.
     pub source: Address,
@@ -136,8 +137,16 @@ const MAX_TAGS: u32 = 2;
 const MAX_EXTENSIONS: u32 = 6;
 
 /// Reads the headers of a frame.
-#[inline(always)]
 pub fn headers<P: Packet>(packet: &P, link: Link) -> Result<Headers, Refusal> {
+    let mut headers = Headers::default();
+    read_headers(packet, link, &mut headers)?;
+    Ok(headers)
+}
+
+/// Reads the headers of a frame into `headers`, which is the caller's because the kernel's stack
+/// is small; its contents mean nothing after a refusal.
+#[inline(always)]
+pub fn read_headers<P: Packet>(packet: &P, link: Link, headers: &mut Headers) -> Result<(), Refusal> {
     let cut = Refusal::Undecodable;
     let mut offset = 0;
     let ethertype = match link {
@@ -159,14 +168,16 @@ pub fn headers<P: Packet>(packet: &P, link: Link) -> Result<Headers, Refusal> {
         },
     };
     match ethertype {
-        IPV4 => ipv4(packet, offset),
-        IPV6 => ipv6(packet, offset),
-        _ => Err(Refusal::Foreign),
+        IPV4 => ipv4(packet, offset, headers)?,
+        IPV6 => ipv6(packet, offset, headers)?,
+        _ => return Err(Refusal::Foreign),
     }
+    transport(packet, headers)
 }
 
+/// Reads the IPv4 header; `payload_*` then say where the transport header is.
 #[inline(always)]
-fn ipv4<P: Packet>(packet: &P, start: u32) -> Result<Headers, Refusal> {
+fn ipv4<P: Packet>(packet: &P, start: u32, headers: &mut Headers) -> Result<(), Refusal> {
     let cut = Refusal::Undecodable;
     let first = packet.u32(start).ok_or(cut)?;
     let header_len = (first >> 24 & 0xf) * 4;
@@ -174,37 +185,31 @@ fn ipv4<P: Packet>(packet: &P, start: u32) -> Result<Headers, Refusal> {
         return Err(cut);
     }
     // A length of zero is what some offloads leave for the device to fill in.
-    let ip_len = match first & 0xffff {
+    headers.ip_len = match first & 0xffff {
         0 => packet.len().saturating_sub(start),
         len => len,
     };
+    if headers.ip_len < header_len {
+        return Err(cut);
+    }
+    headers.payload_offset = start + header_len;
+    headers.payload_len = headers.ip_len - header_len;
     let identification = packet.u32(start + 4).ok_or(cut)?;
-    let protocol = (packet.u16(start + 8).ok_or(cut)? & 0xff) as u8;
-    let source = packet.u32(start + 12).ok_or(cut)?;
-    let destination = packet.u32(start + 16).ok_or(cut)?;
     let id = identification >> 16;
-    let fragment = match (identification & 0x1fff, identification & 0x2000) {
+    headers.fragment = match (identification & 0x1fff, identification & 0x2000) {
         (0, 0) => Fragment::Whole,
         (0, _) => Fragment::First(id),
         _ => Fragment::Later(id),
     };
-    if ip_len < header_len {
-        return Err(cut);
-    }
-    transport(
-        packet,
-        mapped(source.to_be_bytes()),
-        mapped(destination.to_be_bytes()),
-        protocol,
-        ip_len,
-        start + header_len,
-        ip_len - header_len,
-        fragment,
-    )
+    headers.protocol = packet.u16(start + 8).ok_or(cut)? as u8;
+    headers.source = mapped(packet.u32(start + 12).ok_or(cut)?.to_be_bytes());
+    headers.destination = mapped(packet.u32(start + 16).ok_or(cut)?.to_be_bytes());
+    Ok(())
 }
 
+/// Reads the IPv6 header and its extensions; `payload_*` then say where the transport header is.
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, start: u32) -> Result<Headers, Refusal> {
+fn ipv6<P: Packet>(packet: &P, start: u32, headers: &mut Headers) -> Result<(), Refusal> {
     let cut = Refusal::Undecodable;
     let second = packet.u32(start + 4).ok_or(cut)?;
     // A length of zero is a jumbogram or what an offload left: the frame says it then.
@@ -212,21 +217,21 @@ fn ipv6<P: Packet>(packet: &P, start: u32) -> Result<Headers, Refusal> {
         0 => packet.len().saturating_sub(start + 40),
         len => len,
     };
-    let source = address(packet, start + 8).ok_or(cut)?;
-    let destination = address(packet, start + 24).ok_or(cut)?;
-    let mut next = (second >> 8 & 0xff) as u8;
+    address(packet, start + 8, &mut headers.source).ok_or(cut)?;
+    address(packet, start + 24, &mut headers.destination).ok_or(cut)?;
+    let mut next = (second >> 8) as u8;
     let mut skipped = 0;
-    let mut fragment = Fragment::Whole;
+    headers.fragment = Fragment::Whole;
     let mut extensions = 0;
     while extensions < MAX_EXTENSIONS && matches!(next, 0 | 43 | 44 | 51 | 60) {
-        if matches!(fragment, Fragment::Later(_)) {
+        if matches!(headers.fragment, Fragment::Later(_)) {
             break;
         }
         let head = packet.u32(start + 40 + skipped).ok_or(cut)?;
         let len = match next {
             44 => {
                 let id = packet.u32(start + 44 + skipped).ok_or(cut)?;
-                fragment = match (head & 0xfff8, head & 1) {
+                headers.fragment = match (head & 0xfff8, head & 1) {
                     (0, 0) => Fragment::Whole,
                     (0, _) => Fragment::First(id),
                     _ => Fragment::Later(id),
@@ -246,21 +251,15 @@ fn ipv6<P: Packet>(packet: &P, start: u32) -> Result<Headers, Refusal> {
     if body_len < skipped {
         return Err(cut);
     }
-    transport(
-        packet,
-        source,
-        destination,
-        next,
-        body_len + 40,
-        start + 40 + skipped,
-        body_len - skipped,
-        fragment,
-    )
+    headers.protocol = next;
+    headers.ip_len = body_len + 40;
+    headers.payload_offset = start + 40 + skipped;
+    headers.payload_len = body_len - skipped;
+    Ok(())
 }
 
 #[inline(always)]
-fn address<P: Packet>(packet: &P, offset: u32) -> Option<Address> {
-    let mut address = [0; 16];
+fn address<P: Packet>(packet: &P, offset: u32, address: &mut Address) -> Option<()> {
     let mut word = 0;
     while word < 4 {
         let bytes = packet.u32(offset + word * 4)?.to_be_bytes();
@@ -271,58 +270,38 @@ fn address<P: Packet>(packet: &P, offset: u32) -> Option<Address> {
         address[at + 3] = bytes[3];
         word += 1;
     }
-    Some(address)
+    Some(())
 }
 
+/// Reads the transport header; `payload_*` then say where the payload is.
 #[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "inlined into two callers; a struct would spill to the BPF stack"
-)]
-fn transport<P: Packet>(
-    packet: &P,
-    source: Address,
-    destination: Address,
-    protocol: u8,
-    ip_len: u32,
-    offset: u32,
-    len: u32,
-    fragment: Fragment,
-) -> Result<Headers, Refusal> {
+fn transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Refusal> {
     let cut = Refusal::Undecodable;
-    if protocol != TCP && protocol != UDP {
+    let offset = headers.payload_offset;
+    headers.source_port = 0;
+    headers.destination_port = 0;
+    headers.tcp_flags = 0;
+    headers.tcp_seq = 0;
+    if headers.protocol != TCP && headers.protocol != UDP {
         return Err(Refusal::Foreign);
     }
-    let mut headers = Headers {
-        source,
-        destination,
-        protocol,
-        source_port: 0,
-        destination_port: 0,
-        ip_len,
-        payload_offset: offset,
-        payload_len: len,
-        tcp_flags: 0,
-        tcp_seq: 0,
-        fragment,
-    };
-    if let Fragment::Later(_) = fragment {
-        return Ok(headers);
+    if let Fragment::Later(_) = headers.fragment {
+        return Ok(());
     }
     let ports = packet.u32(offset).ok_or(cut)?;
     headers.source_port = (ports >> 16) as u16;
     headers.destination_port = ports as u16;
-    let header_len = if protocol == TCP {
+    let header_len = if headers.protocol == TCP {
         headers.tcp_seq = packet.u32(offset + 4).ok_or(cut)?;
         let word = packet.u16(offset + 12).ok_or(cut)?;
         headers.tcp_flags = word & 0xff;
-        let header_len = u32::from(word >> 12) * 4;
+        let header_len = (word >> 12) as u32 * 4;
         if header_len < 20 {
             return Err(cut);
         }
         header_len
     } else {
-        let udp_len = u32::from(packet.u16(offset + 4).ok_or(cut)?);
+        let udp_len = packet.u16(offset + 4).ok_or(cut)? as u32;
         // Of a fragmented datagram the first part is shorter than the UDP header says.
         if udp_len != 0 && udp_len < headers.payload_len {
             headers.payload_len = udp_len;
@@ -334,5 +313,5 @@ fn transport<P: Packet>(
     }
     headers.payload_offset = offset + header_len;
     headers.payload_len -= header_len;
-    Ok(headers)
+    Ok(())
 }

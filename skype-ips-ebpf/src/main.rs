@@ -1,1 +1,177 @@
-fn main() {}
+//! The kernel side: one classifier with three entry points (XDP, TC ingress, TC egress).
+//!
+//! Each copies the head of the packet, asks the gate, and passes the packet on with a code in its
+//! mark, or drops it. XDP can't set a mark: its code travels as metadata in front of the packet,
+//! and TC ingress turns it into the mark. Whatever comes to TC without a valid tag is classified
+//! there.
+#![no_std]
+#![no_main]
+
+mod packet;
+mod tables;
+
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_xdp_adjust_meta};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use skype_ips_common::gate::{Outcome, Side, judge};
+use skype_ips_common::layout::{GateConfig, Hook, Interface, TAG_MAGIC, Tag};
+use skype_ips_common::mark::Code;
+use skype_ips_common::parse::Link;
+
+use crate::packet::{Head, work};
+use crate::tables::{KernelTables, config, interface};
+
+/// Licence under which the kernel lends its helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+pub static LICENSE: [u8; 4] = *b"GPL\0";
+
+/// Arriving packets, before the stack sees them.
+#[xdp]
+pub fn skype_ips_xdp(context: XdpContext) -> u32 {
+    // SAFETY: the kernel hands a valid xdp_md to the program for the time of its run.
+    let ifindex = unsafe { (*context.ctx).ingress_ifindex };
+    let (Some(config), Some(interface)) = (config(), interface(ifindex)) else {
+        return xdp_action::XDP_PASS;
+    };
+    // Before the packet is judged: where metadata is refused, TC must judge it, and only once.
+    // SAFETY: the context is valid; the helper checks the head room itself.
+    if unsafe { bpf_xdp_adjust_meta(context.ctx, -(size_of::<Tag>() as i32)) } != 0 {
+        return xdp_action::XDP_PASS;
+    }
+    let Some(head) = Head::of_xdp(&context) else {
+        return xdp_action::XDP_PASS;
+    };
+    let outcome = classify(&head, ingress_side(interface), interface, config, Hook::Xdp);
+    match outcome {
+        Outcome::Drop => {
+            log(&context, "drop");
+            xdp_action::XDP_DROP
+        }
+        Outcome::Pass(code) => {
+            let (meta, data) = (context.metadata(), context.data());
+            if meta + size_of::<Tag>() <= data {
+                let tag = Tag { magic: TAG_MAGIC ^ config.nonce, code: code.number() };
+                // SAFETY: the verifier saw that the whole tag lies between metadata and data.
+                unsafe { *(meta as *mut Tag) = tag };
+            }
+            xdp_action::XDP_PASS
+        }
+    }
+}
+
+/// Arriving packets, with a socket buffer: takes XDP's word, or judges.
+#[classifier]
+pub fn skype_ips_ingress(context: TcContext) -> i32 {
+    // SAFETY: the kernel hands a valid __sk_buff to the program for the time of its run.
+    let ifindex = unsafe { (*context.skb.skb).ifindex };
+    let (Some(config), Some(interface)) = (config(), interface(ifindex)) else {
+        return TC_ACT_UNSPEC;
+    };
+    if let Some(code) = tag(&context, config) {
+        mark(&context, config, code);
+        return TC_ACT_UNSPEC;
+    }
+    let Some(head) = Head::of_skb(&context, Hook::Ingress) else {
+        return TC_ACT_UNSPEC;
+    };
+    match classify(&head, ingress_side(interface), interface, config, Hook::Ingress) {
+        Outcome::Drop => {
+            log(&context, "drop");
+            TC_ACT_SHOT
+        }
+        Outcome::Pass(code) => {
+            mark(&context, config, code);
+            TC_ACT_UNSPEC
+        }
+    }
+}
+
+/// Packets that leave towards the inside: counted and enforced, free of NAT.
+#[classifier]
+pub fn skype_ips_egress(context: TcContext) -> i32 {
+    // SAFETY: the kernel hands a valid __sk_buff to the program for the time of its run.
+    let (ifindex, arrived_on) = unsafe {
+        ((*context.skb.skb).ifindex, (*context.skb.skb).ingress_ifindex)
+    };
+    let (Some(config), Some(interface)) = (config(), interface(ifindex)) else {
+        return TC_ACT_UNSPEC;
+    };
+    // What the gateway itself sends is not judged, nor what this product made.
+    if arrived_on == 0 || code_of(&context, config) == Code::Own {
+        return TC_ACT_UNSPEC;
+    }
+    let Some(head) = Head::of_skb(&context, Hook::Egress) else {
+        return TC_ACT_UNSPEC;
+    };
+    match classify(&head, Side::InsideEgress, interface, config, Hook::Egress) {
+        Outcome::Drop => {
+            log(&context, "drop");
+            TC_ACT_SHOT
+        }
+        Outcome::Pass(_) => TC_ACT_UNSPEC,
+    }
+}
+
+#[inline(always)]
+fn ingress_side(interface: &Interface) -> Side {
+    if interface.inside != 0 { Side::InsideIngress } else { Side::OutsideIngress }
+}
+
+#[inline(always)]
+fn classify(head: &Head, side: Side, interface: &Interface, config: &GateConfig, hook: Hook) -> Outcome {
+    let link = if interface.raw != 0 { Link::Raw } else { Link::Ethernet };
+    // SAFETY: the helper takes no arguments and has no preconditions.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let Some(work) = work(hook) else { return Outcome::Pass(Code::Pass) };
+    judge(head, link, side, interface.zone, now, config, &mut KernelTables { hook }, work)
+}
+
+/// The code that XDP left in front of the packet, if it is this daemon's.
+#[inline(always)]
+fn tag(context: &TcContext, config: &GateConfig) -> Option<Code> {
+    // SAFETY: the context is valid; both fields are offsets that the verifier makes pointers of.
+    let (meta, data) = unsafe {
+        ((*context.skb.skb).data_meta as usize, (*context.skb.skb).data as usize)
+    };
+    if meta + size_of::<Tag>() > data {
+        return None;
+    }
+    // SAFETY: the verifier saw that the whole tag lies between metadata and data.
+    let tag = unsafe { *(meta as *const Tag) };
+    (tag.magic == TAG_MAGIC ^ config.nonce).then(|| Code::from_number(tag.code))
+}
+
+#[inline(always)]
+fn mark(context: &TcContext, config: &GateConfig, code: Code) {
+    let bits = code.number() << config.mark_mask.trailing_zeros();
+    // SAFETY: the context is valid and `mark` is writable in TC programs.
+    unsafe {
+        let skb = context.skb.skb;
+        (*skb).mark = ((*skb).mark & !config.mark_mask) | (bits & config.mark_mask);
+    }
+}
+
+#[inline(always)]
+fn code_of(context: &TcContext, config: &GateConfig) -> Code {
+    // SAFETY: the context is valid.
+    let mark = unsafe { (*context.skb.skb).mark };
+    Code::from_number((mark & config.mark_mask) >> config.mark_mask.trailing_zeros())
+}
+
+#[cfg(feature = "log")]
+#[inline(always)]
+fn log<C: aya_ebpf::EbpfContext>(context: &C, what: &str) {
+    aya_log_ebpf::debug!(context, "{}", what);
+}
+
+#[cfg(not(feature = "log"))]
+#[inline(always)]
+fn log<C: aya_ebpf::EbpfContext>(_context: &C, _what: &str) {}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // The verifier proves that no path gets here; the compiler still wants a handler.
+    loop {}
+}

@@ -4,7 +4,16 @@
 //! `skype-ips-common`) sends up, by what `detect` proves and what `hosts` remembers; [`policy`]
 //! says what is done with a finding; [`kernel`] holds the edges to BPF, NFQUEUE and the firewall.
 
+pub mod capture;
 pub mod cli;
+#[cfg(target_os = "linux")]
+pub mod control;
+pub mod detect;
 pub mod engine;
+#[cfg(target_os = "linux")]
+pub mod gateway;
+pub mod hosts;
 pub mod kernel;
 pub mod policy;
+pub mod replay;
+pub mod telemetry;

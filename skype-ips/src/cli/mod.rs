@@ -1,5 +1,16 @@
 //! The command line: one file per subcommand, arguments and output only.
 
+#[cfg(target_os = "linux")]
+pub mod bypass;
+pub mod check;
+#[cfg(target_os = "linux")]
+pub mod cleanup;
+pub mod replay;
+#[cfg(target_os = "linux")]
+pub mod run;
+#[cfg(target_os = "linux")]
+pub mod status;
+
 use std::fmt;
 use std::process::ExitCode;
 
@@ -14,7 +25,66 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    #[cfg(target_os = "linux")]
+    Run(run::Args),
+    Check(check::Args),
+    Replay(replay::Args),
+    #[cfg(target_os = "linux")]
+    Status(status::Args),
+    #[cfg(target_os = "linux")]
+    Bypass(bypass::Args),
+    #[cfg(target_os = "linux")]
+    Cleanup(cleanup::Args),
+    /// End the parent if it falls silent (the daemon starts this itself)
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Watchdog,
+}
+
+/// Which daemon is meant.
+#[cfg(target_os = "linux")]
+#[derive(clap::Args, Debug)]
+pub struct Instance {
+    /// Name of the daemon among others on this machine
+    #[arg(long, global = true, value_name = "NAME", default_value = "main")]
+    instance: String,
+    /// Folder under which the daemon has its lock and control socket
+    #[arg(long, global = true, value_name = "DIR", default_value = crate::gateway::DEFAULT_RUN_DIR)]
+    run_dir: std::path::PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl Instance {
+    fn socket(&self) -> std::path::PathBuf {
+        crate::gateway::socket(&self.run_dir, &self.instance)
+    }
+}
+
+/// A parser of an option whose values are the words of the policy language.
+fn word<T: Copy + Send + Sync + 'static>(
+    from_word: fn(&str) -> Option<T>,
+    all: &'static [T],
+    to_word: fn(T) -> &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        from_word(text).ok_or_else(|| {
+            let words: Vec<_> = all.iter().map(|value| to_word(*value)).collect();
+            format!("write one of {}", words.join(", "))
+        })
+    }
+}
+
+/// Prints; a reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("can't write the output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Why a subcommand didn't do what was asked, and the exit status that says so.
 #[derive(Debug)]
@@ -26,22 +96,34 @@ pub struct Failure {
 impl Failure {
     /// Something failed on the way (exit status 1).
     pub fn failed(message: impl fmt::Display) -> Self {
-        Self { status: 1, message: message.to_string() }
+        Self {
+            status: 1,
+            message: message.to_string(),
+        }
     }
 
     /// Wrong arguments or configuration (exit status 2).
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self { status: 2, message: message.to_string() }
+        Self {
+            status: 2,
+            message: message.to_string(),
+        }
     }
 
     /// An expectation, or a policy's promise, was not met (exit status 3).
     pub fn unmet(message: impl fmt::Display) -> Self {
-        Self { status: 3, message: message.to_string() }
+        Self {
+            status: 3,
+            message: message.to_string(),
+        }
     }
 
     /// This machine can't: a right, a kernel feature or a tool is missing (exit status 4).
     pub fn cannot(message: impl fmt::Display) -> Self {
-        Self { status: 4, message: message.to_string() }
+        Self {
+            status: 4,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -54,7 +136,20 @@ impl fmt::Display for Failure {
 /// Runs the command line and says how it ended.
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    let outcome: Result<(), Failure> = match command {};
+    let outcome: Result<(), Failure> = match command {
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Replay(args) => replay::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Status(args) => status::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Bypass(args) => bypass::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Cleanup(args) => cleanup::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Watchdog => crate::gateway::watch().map_err(Failure::failed),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,12 +1,19 @@
 //! Judges the packets that the gate sends up. No I/O, and time is an argument, so that live
 //! traffic, captures, tests and fuzzing decide alike.
 //!
-//! One engine per shard of inside hosts; nothing here is shared between shards.
+//! One engine per shard of inside hosts; nothing here is shared between shards. What counts as
+//! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
-use std::net::IpAddr;
+mod tcp;
+mod udp;
 
-use skype_ips_common::layout::{EndpointKey, FlowKey};
+use std::net::{IpAddr, Ipv4Addr};
 
+use skype_ips_common::layout::{EndpointKey, FlowKey, TCP, UDP, Verdict, kind};
+
+pub use crate::detect::Evidence;
+use crate::hosts::endpoints::Endpoints;
+use crate::hosts::flows::Flows;
 use crate::policy::{Class, Confidence, Role};
 
 /// What the engine is told at the start.
@@ -47,15 +54,6 @@ pub struct Packet<'a> {
     pub payload_len: u32,
 }
 
-/// A named piece of evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evidence {
-    /// Its name in reports, such as `udp-generator`.
-    pub name: &'static str,
-    /// Odds of chance: one in 2^bits.
-    pub bits: u32,
-}
-
 /// What a flow or an endpoint was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -65,6 +63,21 @@ pub struct Finding {
     pub role: Role,
     /// How sure.
     pub confidence: Confidence,
+}
+
+impl Finding {
+    /// The finding as the gate's tables hold it.
+    pub const fn verdict(self) -> Verdict {
+        Verdict {
+            kind: kind::SKYPE,
+            class: self.class.number(),
+            role: self.role.number(),
+            confidence: self.confidence.number(),
+            more: 0,
+            more_request: 0,
+            epoch: 0,
+        }
+    }
 }
 
 /// What a decision is about.
@@ -104,3 +117,67 @@ pub struct Answer {
     /// Payload packets of this flow wanted next, whatever the pre-filter says; at most 16.
     pub more: u8,
 }
+
+/// Judges the packets of one shard.
+#[derive(Debug)]
+pub struct Engine {
+    /// The IPv4 ones: what acknowledgements can name.
+    public_addresses: Vec<Ipv4Addr>,
+    endpoints: Endpoints<Finding>,
+    flows: Flows<Finding>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        let public_addresses = settings.public_addresses.into_iter();
+        Self {
+            public_addresses: public_addresses
+                .filter_map(|address| match address.to_canonical() {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+            endpoints: Endpoints::new(settings.max_endpoints),
+            flows: Flows::new(settings.max_flows),
+        }
+    }
+
+    /// Takes in a packet and says what its flow is known to be; what is new goes to `events`.
+    pub fn packet(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
+        match packet.key.protocol {
+            UDP => self.udp(packet, events),
+            TCP => self.tcp(packet, events),
+            _ => Answer::default(),
+        }
+    }
+
+    /// Forgets what was silent for too long at `now`. To be called about once a second.
+    pub fn tick(&mut self, now: u64, events: &mut Vec<Event>) {
+        while let Some(endpoint) = self.endpoints.expire(now) {
+            events.push(Event::Forgotten(endpoint));
+        }
+        self.flows.expire(now);
+    }
+
+    /// What a flow is known to be by itself, else by its UDP endpoint.
+    pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
+        match key.protocol {
+            UDP => self.endpoints.finding(&key.endpoint()),
+            _ => self.flows.finding(key),
+        }
+    }
+}
+
+/// What evidence of so many bits makes of an inside host that runs a client.
+fn client(class: Class, evidence: &[Evidence]) -> Option<Finding> {
+    let bits = evidence.iter().map(|evidence| evidence.bits).sum();
+    Some(Finding {
+        class,
+        role: Role::Client,
+        confidence: Confidence::from_bits(bits)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,31 @@
 //! The kernel's edges, each behind a small trait with an in-memory twin.
 
+#[cfg(target_os = "linux")]
+mod bpf;
+#[cfg(target_os = "linux")]
+mod firewall;
+#[cfg(target_os = "linux")]
+mod hooks;
+#[cfg(target_os = "linux")]
+mod link;
+#[cfg(target_os = "linux")]
+mod queue;
 mod tables;
 
+#[cfg(target_os = "linux")]
+pub use bpf::{BpfError, OBJECT_VARIABLE, Programs, ShardTables};
+#[cfg(target_os = "linux")]
+pub use firewall::{
+    Backend, Firewall, FirewallError, Plan, conntrack_in_use, in_force as rules_in_force, instances,
+    remove_all as remove_rules,
+};
+#[cfg(target_os = "linux")]
+pub use hooks::{AttachError, Attachment, attach, attached, has_tcx, remove_filters};
+#[cfg(target_os = "linux")]
+pub use link::{Link, LinkError};
+#[cfg(target_os = "linux")]
+pub use queue::{
+    KernelQueue, Queue, QueueError, QueueStatistics, QueueVerdict, QueuedPacket,
+    statistics as queue_statistics,
+};
 pub use tables::{MemoryTables, VerdictTables};

@@ -115,8 +115,8 @@ impl Tables for MemoryTables {
         self.flows.get_mut(key)
     }
 
-    fn insert_flow(&mut self, key: &FlowKey, state: &FlowState) -> Option<&mut FlowState> {
-        Some(self.flows.entry(*key).insert_entry(*state).into_mut())
+    fn insert_flow(&mut self, key: &FlowKey, state: &FlowState) {
+        self.flows.insert(*key, *state);
     }
 
     fn fragment(&mut self, key: &FragmentKey) -> Option<FragmentState> {

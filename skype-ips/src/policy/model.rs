@@ -21,6 +21,15 @@ pub fn from_mapped(address: &Address) -> IpAddr {
     std::net::Ipv6Addr::from(*address).to_canonical()
 }
 
+/// The prefix that all IPv4 addresses share in the form of the shared tables.
+pub(super) const MAPPED: Ipv6Net = Ipv6Net::new_assert(
+    std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0),
+    MAPPED_PREFIX as u8,
+);
+
+/// Most prefixes in the form of the shared tables: what the kernel's table holds.
+pub const MAX_PREFIXES: usize = 16_384;
+
 /// A prefix in the form of the shared tables.
 pub fn mapped_prefix(net: IpNet) -> Ipv6Net {
     let extra = if net.addr().is_ipv4() {
@@ -30,6 +39,25 @@ pub fn mapped_prefix(net: IpNet) -> Ipv6Net {
     };
     Ipv6Net::new(to_mapped(net.network()).into(), net.prefix_len() + extra)
         .expect("96 + 32 and 0 + 128 are the longest")
+}
+
+/// A prefix in the form of the shared tables, without the IPv4 addresses where it is one of IPv6:
+/// `::/0` means every IPv6 host, and no IPv4 host.
+fn mapped_prefixes(net: IpNet) -> Vec<Ipv6Net> {
+    let whole = mapped_prefix(net);
+    if net.addr().is_ipv4() || !whole.contains(&MAPPED) {
+        return vec![whole];
+    }
+    // On the way down to the mapped range, the other half of each step.
+    let mapped = MAPPED.network().to_bits();
+    (whole.prefix_len() + 1..=MAPPED.prefix_len())
+        .map(|len| {
+            let other_half = mapped ^ (1 << (128 - u32::from(len)));
+            Ipv6Net::new(other_half.into(), len)
+                .expect("at most 96 long")
+                .trunc()
+        })
+        .collect()
 }
 
 /// One `[[policy]]`.
@@ -68,7 +96,9 @@ impl PolicySet {
         let mut prefixes = PrefixMap::new();
         for (index, policy) in policies.iter().enumerate() {
             for net in &policy.subnets {
-                prefixes.insert(mapped_prefix(*net), index as u16);
+                for mapped in mapped_prefixes(*net) {
+                    prefixes.insert(mapped, index as u16);
+                }
             }
         }
         Self { policies, prefixes }
@@ -77,6 +107,11 @@ impl PolicySet {
     /// The policies in the order of the files.
     pub fn policies(&self) -> &[Policy] {
         &self.policies
+    }
+
+    /// How many prefixes the shared tables need for it.
+    pub fn prefixes(&self) -> usize {
+        self.prefixes.len()
     }
 
     /// The policy of a host, and its index.

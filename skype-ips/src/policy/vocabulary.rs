@@ -3,6 +3,15 @@
 use serde::Serialize;
 use skype_ips_common::layout::{self, action};
 
+/// A set of words that a configuration key can take.
+pub(super) trait Word: Copy + 'static {
+    /// Every value.
+    const WORDS: &'static [Self];
+
+    /// The value's word.
+    fn as_word(self) -> &'static str;
+}
+
 /// Declares an enum whose variants have a word in policies and reports, and a number in tables.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -23,6 +32,14 @@ macro_rules! words {
             /// The value of a word.
             pub fn from_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.word() == word)
+            }
+        }
+
+        impl Word for $name {
+            const WORDS: &'static [Self] = Self::ALL;
+
+            fn as_word(self) -> &'static str {
+                self.word()
             }
         }
 
@@ -99,6 +116,52 @@ words! {
         Monitor = "monitor",
         /// Do it.
         Enforce = "enforce",
+    }
+}
+
+words! {
+    /// Which way an interface faces.
+    InterfaceSide {
+        /// Towards the hosts that policies are for.
+        Inside = "inside",
+        /// Towards the rest of the world.
+        Outside = "outside",
+    }
+}
+
+words! {
+    /// Where in the kernel packets are classified.
+    HookChoice {
+        /// The best that each interface can do.
+        Auto = "auto",
+        /// XDP in the interface's driver.
+        Xdp = "xdp",
+        /// XDP in the kernel's generic form, for drivers that have none.
+        XdpGeneric = "xdp-generic",
+        /// Traffic control.
+        Tc = "tc",
+        /// Nowhere: firewall rules choose what is queued.
+        Off = "off",
+    }
+}
+
+words! {
+    /// What happens to packets that can't be judged.
+    OnFailure {
+        /// They pass.
+        Open = "open",
+        /// They are dropped.
+        Closed = "closed",
+    }
+}
+
+words! {
+    /// Whether connection tracking is used.
+    ConntrackUse {
+        /// Where it is in use already.
+        Auto = "auto",
+        /// Never.
+        Off = "off",
     }
 }
 

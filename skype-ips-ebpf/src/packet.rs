@@ -1,0 +1,103 @@
+//! The head of a packet, copied once into memory that the verifier lets us index freely.
+
+use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::programs::{TcContext, XdpContext};
+use skype_ips_common::gate::Work;
+use skype_ips_common::layout::Hook;
+use skype_ips_common::parse::{HEAD_LEN, Packet};
+
+/// Room for one head and the gate's working memory.
+///
+/// Invariant: offsets into `bytes` up to `HEAD_LEN`, and four bytes on, lie inside.
+#[repr(C)]
+pub struct Scratch {
+    bytes: [u8; HEAD_LEN as usize + 8],
+    work: Work,
+}
+
+/// One head per hook and CPU: a program isn't interrupted by one of the same hook.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(Hook::ALL.len() as u32, 0);
+
+/// The gate's working memory for a hook.
+#[inline(always)]
+pub fn work(hook: Hook) -> Option<&'static mut Work> {
+    let scratch = SCRATCH.get_ptr_mut(hook as u32)?;
+    // SAFETY: the slot is this CPU's and this hook's own, and each program asks for it once.
+    Some(unsafe { &mut (*scratch).work })
+}
+
+/// The head of the packet being judged.
+pub struct Head {
+    bytes: *const u8,
+    loaded: u32,
+    len: u32,
+}
+
+impl Head {
+    #[inline(always)]
+    pub fn of_xdp(context: &XdpContext) -> Option<Self> {
+        let len = (context.data_end() - context.data()) as u32;
+        let scratch = SCRATCH.get_ptr_mut(Hook::Xdp as u32)?;
+        let loaded = bounded(len)?;
+        // SAFETY: `loaded` is at most HEAD_LEN, which the scratch memory holds.
+        let result = unsafe { bpf_xdp_load_bytes(context.ctx, 0, scratch.cast(), loaded) };
+        (result == 0).then_some(Self { bytes: scratch.cast(), loaded, len })
+    }
+
+    #[inline(always)]
+    pub fn of_skb(context: &TcContext, hook: Hook) -> Option<Self> {
+        let len = context.len();
+        let scratch = SCRATCH.get_ptr_mut(hook as u32)?;
+        let loaded = bounded(len)?;
+        // The helper also reads what lies beyond the linear part (GRO).
+        // SAFETY: `loaded` is at most HEAD_LEN, which the scratch memory holds.
+        let result = unsafe { bpf_skb_load_bytes(context.skb.skb.cast(), 0, scratch.cast(), loaded) };
+        (result == 0).then_some(Self { bytes: scratch.cast(), loaded, len })
+    }
+}
+
+/// Shorter frames hold no IP header. Not zero: for zero the compiler compares pointers, and the
+/// verifier then misses that the length isn't.
+const SHORTEST: u32 = 20;
+
+/// How many bytes to copy, at most `HEAD_LEN`, in a form that the verifier follows.
+#[inline(always)]
+fn bounded(len: u32) -> Option<u32> {
+    if len < SHORTEST {
+        None
+    } else if len > HEAD_LEN {
+        Some(HEAD_LEN)
+    } else {
+        Some(len)
+    }
+}
+
+impl Packet for Head {
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline(always)]
+    fn u16(&self, offset: u32) -> Option<u16> {
+        if offset > HEAD_LEN || offset + 2 > self.loaded {
+            return None;
+        }
+        // SAFETY: offset is at most HEAD_LEN, and the scratch memory goes on for 8 bytes.
+        let bytes = unsafe { self.bytes.add(offset as usize).cast::<[u8; 2]>().read() };
+        Some(u16::from_be_bytes(bytes))
+    }
+
+    #[inline(always)]
+    fn u32(&self, offset: u32) -> Option<u32> {
+        if offset > HEAD_LEN || offset + 4 > self.loaded {
+            return None;
+        }
+        // SAFETY: offset is at most HEAD_LEN, and the scratch memory goes on for 8 bytes.
+        let bytes = unsafe { self.bytes.add(offset as usize).cast::<[u8; 4]>().read() };
+        Some(u32::from_be_bytes(bytes))
+    }
+}

@@ -1,0 +1,65 @@
+//! How the tests on a TCP connection add up.
+
+use super::stream::Head;
+use super::{Evidence, Outcome, login, tcp, tls};
+
+/// Bits that prove a TCP flow.
+pub const PROOF: u32 = 32;
+
+/// What kind of connection was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Between peers, with super nodes, or disguised.
+    Signaling,
+    /// With a login or event server.
+    Login,
+}
+
+/// What the two heads of a connection say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Proof.
+    Proved(Kind, Evidence),
+    /// A test can still be completed by the next segments.
+    Open,
+    /// No test can.
+    Nothing,
+}
+
+/// Tries every test on both directions, whichever end opened the connection.
+pub fn judge(heads: &[Head; 2]) -> Judgement {
+    let mut open = false;
+    for head in heads {
+        let bytes = head.bytes();
+        for (name, kind, outcome) in [
+            ("tls-fake-client", Kind::Signaling, tls::fake_client(bytes)),
+            ("tls-fake-server", Kind::Signaling, tls::fake_server(bytes)),
+            ("login-handshake", Kind::Login, login::message(bytes)),
+            ("tcp-legacy-stream", Kind::Signaling, tcp::legacy_stream(bytes)),
+        ] {
+            match outcome {
+                Outcome::Yes(bits) => return Judgement::Proved(kind, Evidence { name, bits }),
+                Outcome::Short => open |= !bytes.is_empty(),
+                Outcome::No => {}
+            }
+        }
+    }
+    let [one, other] = heads;
+    if let Outcome::Yes(bits) = login::blank_records([one.bytes(), other.bytes()]) {
+        let name = "login-handshake";
+        return Judgement::Proved(Kind::Login, Evidence { name, bits });
+    }
+    let mut bits = 0;
+    for (head, other) in [(one, other), (other, one)] {
+        if let Outcome::Yes(more) = tcp::key_exchange(head.first_segment(), head.first_len()) {
+            bits += more;
+            // What it lacks the other end's padding can still bring.
+            open |= other.bytes().is_empty();
+        }
+    }
+    if bits >= PROOF {
+        let name = "tcp-key-exchange";
+        return Judgement::Proved(Kind::Signaling, Evidence { name, bits });
+    }
+    if open { Judgement::Open } else { Judgement::Nothing }
+}

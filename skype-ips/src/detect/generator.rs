@@ -1,0 +1,224 @@
+//! E1 and E4: the IVs of an endpoint's type-2 datagrams are states of one generator.
+//!
+//! Every pair of datagrams is a trial, and a campus makes 10^8 of them a day with datagrams that
+//! only look alike. So a pair counts by its odds, trials that fail cost, and what a protocol with
+//! a counter or a constant in front would show anyway (the [companion]) counts at most once, and
+//! not at all after a trial that failed in spite of it.
+//!
+//! [companion]: Companion
+
+use skype_ips_common::lcg;
+
+use super::Evidence;
+
+/// Most steps between two datagrams sent within [`NEAR`] of each other.
+pub const MAX_STEPS: u32 = 65_536;
+/// Most steps between two datagrams sent within [`FAR`], and between a datagram and its repetition.
+pub const MAX_STEPS_FAR: u32 = 1024;
+/// Time in which a working client takes at most [`MAX_STEPS`] steps, nanoseconds.
+pub const NEAR: u64 = 60 * SECOND;
+/// Longest time between two datagrams that are compared, nanoseconds.
+pub const FAR: u64 = 300 * SECOND;
+/// Bits that prove an endpoint: 2^-32 would accuse somebody by chance every few weeks on a
+/// campus, 2^-42 once in a lifetime.
+pub const PROOF: i32 = 42;
+
+const SECOND: u64 = 1_000_000_000;
+/// Reordering: steps back that are evidence, and steps back that are at least not held against it.
+const REORDERED: u32 = 64;
+const OVERTAKEN: u32 = 1024;
+/// What a failed trial costs, and the most that is owed: one pair alone can't make up for it.
+const PENALTY: i32 = 16;
+const MOST_OWED: i32 = -16;
+/// More says nothing.
+const CEILING: i32 = 256;
+const HEADS: usize = 3;
+
+/// The clear fields of a type-2 datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Message ID.
+    pub id: u16,
+    /// Initial value of its encryption: a state of the generator.
+    pub iv: u32,
+    /// CRC-32 of what is encrypted.
+    pub check: u32,
+    /// Payload bytes.
+    pub len: u32,
+}
+
+/// What else fits besides the generator's state. A protocol with a counter or a constant header
+/// would show the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Companion {
+    /// Nothing.
+    None,
+    /// It repeats ID, CRC and length of a datagram sent to the same peer in the last 30 seconds.
+    Repetition {
+        /// Whether other datagrams to that peer had another ID and CRC: constants they are not.
+        varied: bool,
+    },
+}
+
+/// What a datagram did to the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// Nothing to compare it with, or it says nothing either way.
+    Neutral,
+    /// It fits.
+    Fits,
+    /// It doesn't.
+    Fails,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    at: u64,
+    sent: Sent,
+    /// Whether another state led here.
+    extended: bool,
+}
+
+/// The case against one endpoint, from its own datagrams only.
+#[derive(Clone, Debug, Default)]
+pub struct Generator {
+    /// The newest states of up to three sequences: after a restart the client begins another.
+    heads: [Option<Head>; HEADS],
+    newest_id: Option<u16>,
+    score: i32,
+    /// Bits of pairs that are repetitions, and of the others.
+    repetition_bits: u32,
+    pair_bits: u32,
+    companion_counted: bool,
+    companion_worthless: bool,
+}
+
+impl Generator {
+    /// Takes in a datagram sent at `now` (nanoseconds).
+    pub fn observe(&mut self, now: u64, sent: Sent, companion: Companion) -> Trial {
+        if self.heads.iter().flatten().any(|head| head.sent == sent) {
+            return Trial::Neutral;
+        }
+        let advanced = |id: u16| (1..=8).contains(&sent.id.wrapping_sub(id));
+        let counted = self.newest_id.is_some_and(advanced);
+        self.newest_id = Some(sent.id);
+
+        let age = |head: &Head| now.saturating_sub(head.at);
+        let compared = self.heads.iter().flatten().filter(|head| age(head) <= FAR);
+        let compared = compared.count() as u64;
+        let mut tried = false;
+        for index in 0..HEADS {
+            let Some(head) = self.heads[index] else {
+                continue;
+            };
+            let most = match age(&head) {
+                0..=NEAR => MAX_STEPS,
+                ..=FAR => MAX_STEPS_FAR,
+                _ => continue,
+            };
+            tried |= age(&head) <= NEAR;
+            let ahead = lcg::distance(head.sent.iv, sent.iv);
+            let behind = ahead.wrapping_neg();
+            if (1..=most).contains(&ahead) {
+                let bonus = match companion {
+                    Companion::Repetition { varied } if ahead <= MAX_STEPS_FAR => {
+                        if varied {
+                            24
+                        } else {
+                            13
+                        }
+                    }
+                    _ if advanced(head.sent.id) => 13,
+                    _ => 0,
+                };
+                self.heads[index] = Some(Head {
+                    at: now,
+                    sent,
+                    extended: true,
+                });
+                self.credit(odds(ahead, compared), bonus, companion);
+                return Trial::Fits;
+            }
+            if (1..=REORDERED).contains(&behind) && !head.extended {
+                let before = (1..=8).contains(&head.sent.id.wrapping_sub(sent.id));
+                self.heads[index] = Some(Head {
+                    extended: true,
+                    ..head
+                });
+                self.credit(
+                    odds(behind, compared),
+                    if before { 13 } else { 0 },
+                    companion,
+                );
+                return Trial::Fits;
+            }
+            if (1..=OVERTAKEN).contains(&behind) {
+                return Trial::Neutral;
+            }
+        }
+        self.begin(now, sent);
+        if !tried {
+            return Trial::Neutral;
+        }
+        self.score = (self.score - PENALTY).max(MOST_OWED);
+        self.companion_worthless |= counted || companion != Companion::None;
+        if self.score <= 0 {
+            (self.pair_bits, self.repetition_bits) = (0, 0);
+            self.companion_counted = false;
+        }
+        Trial::Fails
+    }
+
+    fn credit(&mut self, bits: u32, bonus: u32, companion: Companion) {
+        let bonus = if self.companion_counted || self.companion_worthless {
+            0
+        } else {
+            bonus
+        };
+        self.companion_counted |= bonus > 0;
+        let bits = bits + bonus;
+        self.score = (self.score + bits as i32).min(CEILING);
+        let total = match companion {
+            Companion::None => &mut self.pair_bits,
+            Companion::Repetition { .. } => &mut self.repetition_bits,
+        };
+        *total = (*total + bits).min(CEILING as u32);
+    }
+
+    /// Keeps the state as the start of another sequence, in the place of the longest silent.
+    fn begin(&mut self, now: u64, sent: Sent) {
+        let place = self
+            .heads
+            .iter_mut()
+            .min_by_key(|head| head.map_or((false, 0), |head| (true, head.at)));
+        if let Some(place) = place {
+            *place = Some(Head {
+                at: now,
+                sent,
+                extended: false,
+            });
+        }
+    }
+
+    /// The evidence, if it is proof by now.
+    pub fn proof(&self) -> Option<Vec<Evidence>> {
+        if self.score < PROOF {
+            return None;
+        }
+        let parts = [
+            ("udp-generator", self.pair_bits),
+            ("udp-retransmission", self.repetition_bits),
+        ];
+        let parts = parts.into_iter().filter(|(_, bits)| *bits > 0);
+        Some(parts.map(|(name, bits)| Evidence { name, bits }).collect())
+    }
+}
+
+/// Bits of a distance of `steps` either way from one of `compared` states.
+fn odds(steps: u32, compared: u64) -> u32 {
+    let ways = (2 * u64::from(steps) + 1) * compared.max(1);
+    ((1_u64 << 32) / ways).checked_ilog2().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

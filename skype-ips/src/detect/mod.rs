@@ -1,0 +1,54 @@
+//! What counts as evidence: one file per family, pure functions and small state machines over
+//! bytes and times that know nothing of hosts, policies or drivers.
+//!
+//! * [`generator`]: successive IVs of an endpoint's datagrams (`udp-generator`,
+//!   `udp-retransmission`)
+//! * [`udp`]: the messages, and exchanges of them (`udp-nack-address`, `udp-ack-address`,
+//!   `udp-resend`)
+//! * [`stream`]: the head of a TCP stream, put together
+//! * [`tcp`]: openings between peers (`tcp-key-exchange`, `tcp-legacy-stream`)
+//! * [`tls`]: the fake TLS hellos (`tls-fake-client`, `tls-fake-server`)
+//! * [`login`]: sessions with the login and event servers (`login-handshake`)
+//! * [`flow`]: how the TCP tests add up
+//!
+//! The facts, their sources and the odds are in `docs/detection.md`.
+
+pub mod flow;
+pub mod generator;
+pub mod login;
+pub mod stream;
+pub mod tcp;
+pub mod tls;
+pub mod udp;
+
+/// A named piece of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Its name in reports, such as `udp-generator`.
+    pub name: &'static str,
+    /// Odds of chance: one in 2^bits.
+    pub bits: u32,
+}
+
+/// What a test says of the bytes at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No: more bytes won't change it.
+    No,
+    /// It holds as far as there are bytes.
+    Short,
+    /// Yes, with odds of chance of one in 2^bits.
+    Yes(u32),
+}
+
+/// Compares `bytes` with what it should begin with.
+pub(crate) fn begins(bytes: &[u8], expected: &[u8]) -> Outcome {
+    let at_hand = bytes.len().min(expected.len());
+    if bytes[..at_hand] != expected[..at_hand] {
+        Outcome::No
+    } else if at_hand < expected.len() {
+        Outcome::Short
+    } else {
+        Outcome::Yes(8 * expected.len() as u32)
+    }
+}

@@ -1,0 +1,117 @@
+//! The head of one direction of a TCP connection.
+
+/// Stream bytes that are kept per direction: the longest test needs 79, some after another record.
+pub const KEPT: usize = 256;
+/// A sequence number farther than this from the first one belongs to another connection.
+const WINDOW: u32 = 1 << 24;
+
+/// Where a segment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It brought new bytes of the head.
+    New,
+    /// Seen before, beyond what is kept, or after a gap.
+    Nothing,
+    /// Of another connection between the same ports.
+    Foreign,
+}
+
+/// The first bytes that were seen in one direction, without gaps.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    base: Option<u32>,
+    first_len: u32,
+    bytes: Vec<u8>,
+}
+
+impl Head {
+    /// Takes in a segment: `payload` may be cut off, `len` is its length on the wire. The first
+    /// one ever is taken for the start of the stream.
+    pub fn place(&mut self, seq: u32, payload: &[u8], len: u32) -> Placed {
+        let base = match self.base {
+            Some(base) => base,
+            None => {
+                self.base = Some(seq);
+                self.first_len = len;
+                seq
+            }
+        };
+        let offset = seq.wrapping_sub(base);
+        if offset >= WINDOW {
+            return Placed::Foreign;
+        }
+        let have = self.bytes.len();
+        let offset = offset as usize;
+        if have >= KEPT || offset > have {
+            return Placed::Nothing;
+        }
+        let Some(fresh) = payload.get(have - offset..).filter(|new| !new.is_empty()) else {
+            return Placed::Nothing;
+        };
+        self.bytes
+            .extend_from_slice(&fresh[..fresh.len().min(KEPT - have)]);
+        Placed::New
+    }
+
+    /// Length on the wire of the first segment; 0 before there is one.
+    pub fn first_len(&self) -> u32 {
+        self.first_len
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The part of the bytes that came with the first segment.
+    pub fn first_segment(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len().min(self.first_len as usize)]
+    }
+
+    /// Lets go of the bytes; where the stream begins is kept.
+    pub fn forget_bytes(&mut self) {
+        self.bytes = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_and_repetitions_make_one_stream() {
+        let mut head = Head::default();
+        let base = u32::MAX - 1;
+        assert_eq!(head.place(base, b"abcd", 4), Placed::New);
+        assert_eq!(head.place(base, b"abcd", 4), Placed::Nothing);
+        assert_eq!(head.place(base.wrapping_add(6), b"gap", 3), Placed::Nothing);
+        assert_eq!(head.place(base.wrapping_add(2), b"cdef", 4), Placed::New);
+        assert_eq!(head.bytes(), b"abcdef");
+        assert_eq!(head.first_segment(), b"abcd");
+    }
+
+    #[test]
+    fn keeps_no_more_than_it_needs() {
+        let mut head = Head::default();
+        head.place(0, &[7; 1000], 1000);
+        assert_eq!(head.bytes().len(), KEPT);
+        assert_eq!(head.place(1000, b"x", 1), Placed::Nothing);
+        assert_eq!(head.first_len(), 1000);
+    }
+
+    #[test]
+    fn another_connection_is_told_by_its_numbers() {
+        let mut head = Head::default();
+        head.place(5000, b"abc", 3);
+        assert_eq!(head.place(4999, b"x", 1), Placed::Foreign);
+        assert_eq!(head.place(0x8000_0000, b"x", 1), Placed::Foreign);
+    }
+
+    #[test]
+    fn a_cut_off_segment_leaves_a_gap() {
+        let mut head = Head::default();
+        assert_eq!(head.place(0, b"ab", 10), Placed::New);
+        assert_eq!(head.place(10, b"next", 4), Placed::Nothing);
+        assert_eq!((head.bytes(), head.first_len()), (&b"ab"[..], 10));
+    }
+}

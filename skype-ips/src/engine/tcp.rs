@@ -1,0 +1,65 @@
+//! TCP: findings are about the flow.
+
+use skype_ips_common::layout::{INBOUND, OUTBOUND};
+
+use super::{Answer, Engine, Event, Packet, Subject, client};
+use crate::detect::flow::{Judgement, Kind, judge};
+use crate::policy::Class;
+
+impl Engine {
+    pub(super) fn tcp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
+        let (now, key) = (packet.now, &packet.key);
+        if let Some(finding) = self.flows.seen(key, now) {
+            return Answer {
+                finding: Some(finding),
+                more: 0,
+            };
+        }
+        let direction = if packet.outbound { OUTBOUND } else { INBOUND };
+        let opening = self.flows.opening(key, now);
+        let new = opening.place(
+            direction,
+            packet.tcp_seq,
+            packet.payload,
+            packet.payload_len,
+        );
+        if !new {
+            return Answer::default();
+        }
+        match judge(opening.heads()) {
+            Judgement::Proved(kind, evidence) => {
+                let class = match kind {
+                    Kind::Signaling => Class::Signaling,
+                    Kind::Login => Class::Login,
+                };
+                let evidence = vec![evidence];
+                let Some(finding) = client(class, &evidence) else {
+                    return Answer::default();
+                };
+                self.flows.found(key, finding, now);
+                events.push(Event::Found {
+                    at: now,
+                    subject: Subject::Flow(*key),
+                    flow: *key,
+                    finding,
+                    evidence,
+                });
+                Answer {
+                    finding: Some(finding),
+                    more: 0,
+                }
+            }
+            Judgement::Open => Answer {
+                finding: None,
+                more: opening.request(),
+            },
+            Judgement::Nothing => {
+                // The other end may open with proof of its own.
+                if opening.heads().iter().all(|head| !head.bytes().is_empty()) {
+                    opening.close();
+                }
+                Answer::default()
+            }
+        }
+    }
+}

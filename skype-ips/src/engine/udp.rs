@@ -1,0 +1,146 @@
+//! UDP: findings are about the inside endpoint.
+//!
+//! Forgery: what condemns an endpoint is what it sent itself, or an answer to what it sent that
+//! matches in every field.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use skype_ips_common::layout::{INBOUND, OUTBOUND};
+
+use super::{Answer, Engine, Event, Packet, Subject, client};
+use crate::detect::generator::Trial;
+use crate::detect::udp::{self, Message};
+use crate::detect::Evidence;
+use crate::policy::{Class, from_mapped};
+
+/// ID 16 bits, address 32 bits.
+const NAMED_ADDRESS_BITS: u32 = 48;
+
+impl Engine {
+    pub(super) fn udp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
+        let endpoint = packet.key.endpoint();
+        if let Some(message) = Message::read(packet.payload, packet.payload_len) {
+            let evidence = self.examine(packet, message, events);
+            if self.endpoints.finding(&endpoint).is_some() {
+                if evidence.is_some() {
+                    self.endpoints.hit(&endpoint, packet.now);
+                }
+            } else if let Some(evidence) = evidence
+                && let Some(finding) = client(Class::Signaling, &evidence)
+            {
+                self.endpoints.prove(&endpoint, finding, packet.now);
+                events.push(Event::Found {
+                    at: packet.now,
+                    subject: Subject::Endpoint(endpoint),
+                    flow: packet.key,
+                    finding,
+                    evidence,
+                });
+            }
+        }
+        Answer {
+            finding: self.endpoints.finding(&endpoint),
+            more: 0,
+        }
+    }
+
+    /// The evidence that a message completes; of a proved endpoint, whether it is still the same.
+    fn examine(
+        &mut self,
+        packet: &Packet<'_>,
+        message: Message,
+        events: &mut Vec<Event>,
+    ) -> Option<Vec<Evidence>> {
+        let now = packet.now;
+        let direction = if packet.outbound { OUTBOUND } else { INBOUND };
+        let exchanges = self.flows.exchanges(&packet.key, now);
+        match message {
+            Message::Payload(sent) => {
+                let companion = exchanges.message(now, direction, sent);
+                if !packet.outbound {
+                    return None;
+                }
+                let endpoint = packet.key.endpoint();
+                if let Some(generator) = self.endpoints.proved_generator(&endpoint) {
+                    let fits = generator.observe(now, sent, companion) == Trial::Fits;
+                    return fits.then(Vec::new);
+                }
+                let (candidate, forgotten) = self.endpoints.candidate(&endpoint, now);
+                events.extend(forgotten.map(Event::Forgotten));
+                candidate.generator.observe(now, sent, companion);
+                candidate.generator.proof()
+            }
+            Message::Answer(answer) => {
+                exchanges.answer(now, direction, &answer)?;
+                let name = if answer.nack {
+                    "udp-nack-address"
+                } else {
+                    "udp-ack-address"
+                };
+                let bits = NAMED_ADDRESS_BITS;
+                self.names_the_asker(packet, &answer, events)
+                    .then(|| vec![Evidence { name, bits }])
+            }
+            Message::Resend(resend) if packet.outbound => {
+                let destination = ipv4(packet, packet.outbound);
+                let bits = exchanges.resend(now, direction, &resend, destination)?;
+                Some(vec![Evidence {
+                    name: "udp-resend",
+                    bits,
+                }])
+            }
+            Message::Resend(_) => None,
+        }
+    }
+
+    /// Whether an ACK or NACK names the address of the end that it is sent to, as the gateway
+    /// knows it.
+    fn names_the_asker(
+        &mut self,
+        packet: &Packet<'_>,
+        answer: &udp::Answer,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some(asker) = ipv4(packet, packet.outbound) else {
+            return false;
+        };
+        if packet.outbound {
+            return answer.named == asker;
+        }
+        if answer.named == asker || self.public_addresses.contains(&answer.named) {
+            return true;
+        }
+        let endpoint = packet.key.endpoint();
+        if !self.public_addresses.is_empty()
+            || !is_private(asker)
+            || is_private(answer.named)
+            || answer.named.is_unspecified()
+            || self.endpoints.finding(&endpoint).is_some()
+        {
+            return false;
+        }
+        // Behind a NAT whose address is not configured: two peers that agree on it know it.
+        let (candidate, forgotten) = self.endpoints.candidate(&endpoint, packet.now);
+        events.extend(forgotten.map(Event::Forgotten));
+        candidate.named(&packet.key.outside, answer.named)
+    }
+}
+
+/// The IPv4 address of the flow's outside end, or of its inside one.
+fn ipv4(packet: &Packet<'_>, outside: bool) -> Option<Ipv4Addr> {
+    let end = if outside {
+        &packet.key.outside
+    } else {
+        &packet.key.inside
+    };
+    match from_mapped(end) {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// Whether a NAT must stand between this address and the public network (RFC 1918, RFC 6598).
+fn is_private(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_private() || (first == 100 && second & 0xc0 == 64)
+}

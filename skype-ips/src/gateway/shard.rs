@@ -1,0 +1,370 @@
+//! One queue, one thread, one engine: judges the packets of its own inside hosts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::FxHashMap;
+use skype_ips_common::gate::{Outcome, Side, Work, judge};
+use skype_ips_common::layout::{FlowKey, GateConfig, Verdict, kind};
+use skype_ips_common::mark::{Code, Field};
+use skype_ips_common::parse::{Headers, Link, Slice, headers};
+
+use super::clock;
+use super::counters::{ShardCounters, add};
+use super::events::Events;
+use super::shared::Shared;
+use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
+use crate::kernel::{MemoryTables, Queue, QueueVerdict, QueuedPacket, ShardTables, VerdictTables};
+use crate::policy::{Action, Mode, OnFailure, from_mapped};
+use crate::telemetry::{self, AlertPolicy, AlertRecord, AlertSkype};
+
+/// Signs of life are this far apart, nanoseconds.
+const BEAT: u64 = 100_000_000;
+/// Upkeep is this far apart, nanoseconds.
+const UPKEEP: u64 = 30 * 1_000_000_000;
+/// What is known of a flow silent for this long is forgotten, nanoseconds: longer than any
+/// time-out of a connection that could still be alive.
+const FLOW_TIMEOUT: u64 = 10 * 60 * 1_000_000_000;
+/// Without a classifier a connection is let go after this many packets without evidence: openings,
+/// probes and their answers lie well within.
+const UNCLASSIFIED_LIMIT: u64 = 32;
+/// Behind NAT the arriving direction comes unfiltered; after this many payload packets it is let go.
+const TRANSLATED_LIMIT: u8 = 6;
+
+/// Where the gate that chose the packets stands.
+pub(super) enum Gate {
+    /// In the kernel: queued packets have passed it.
+    Kernel(ShardTables),
+    /// Here: everything is queued.
+    User(Box<UserGate>),
+}
+
+/// The gate in user space, for `hook = "off"`.
+pub(super) struct UserGate {
+    pub(super) tables: MemoryTables,
+    pub(super) config: GateConfig,
+    pub(super) work: Work,
+}
+
+/// A queue's thread.
+pub(super) struct Shard<Q> {
+    pub(super) number: u8,
+    pub(super) queue: Q,
+    pub(super) gate: Gate,
+    pub(super) shared: Arc<Shared>,
+    pub(super) events: Events,
+    engine: Engine,
+    /// Flows with an entry in the verdict table, and arriving packets of undecided ones so far.
+    known: FxHashMap<FlowKey, Known>,
+    more_request: u8,
+    found: Vec<Event>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Known {
+    last_seen: u64,
+    unfiltered: u8,
+}
+
+impl<Q: Queue> Shard<Q> {
+    pub(super) fn new(number: u8, queue: Q, gate: Gate, shared: Arc<Shared>, events: Events) -> Self {
+        let engine = Engine::new(shared.engine_settings());
+        Self {
+            number,
+            queue,
+            gate,
+            shared,
+            events,
+            engine,
+            known: FxHashMap::default(),
+            more_request: 0,
+            found: Vec::new(),
+        }
+    }
+
+    /// Judges packets until told to stop; returns on an error of the queue that is final.
+    pub(super) fn run(mut self) -> std::io::Result<()> {
+        let (mut beaten, mut upkept) = (0, clock::monotonic());
+        loop {
+            let now = clock::monotonic();
+            if now - beaten >= BEAT {
+                self.beat(now);
+                beaten = now;
+            }
+            if now - upkept >= UPKEEP {
+                self.upkeep(now);
+                upkept = now;
+            }
+            match self.queue.receive() {
+                Ok(Some(packet)) => self.handle(packet)?,
+                Ok(None) if self.shared.stopping.load(Relaxed) => return Ok(()),
+                Ok(None) => {}
+                // The kernel has done with them as `message-lost` says; we only count.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => add(&self.counters().message_lost),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn counters(&self) -> &ShardCounters {
+        &self.shared.counters[usize::from(self.number)]
+    }
+
+    fn beat(&mut self, now: u64) {
+        self.shared.beat(self.number, now);
+        if let Gate::Kernel(tables) = &mut self.gate
+            && let Err(error) = tables.beat(self.number, now)
+        {
+            tracing::error!("{error}");
+        }
+    }
+
+    fn handle(&mut self, packet: Q::Packet) -> std::io::Result<()> {
+        add(&self.counters().received);
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(packet.payload(), packet.mark(), packet.arrived_on())));
+        let verdict = judged.unwrap_or_else(|_| {
+            add(&self.counters().internal_error);
+            // Its memory may be half-changed; what the kernel's tables know stays.
+            self.engine = Engine::new(self.shared.engine_settings());
+            match self.shared.failure.internal_error {
+                OnFailure::Open => QueueVerdict::Accept(self.shared.field.write(packet.mark(), Code::Pass)),
+                OnFailure::Closed => QueueVerdict::Drop,
+            }
+        });
+        let counters = self.counters();
+        match verdict {
+            QueueVerdict::Accept(_) => add(&counters.accepted),
+            QueueVerdict::Repeat(_) | QueueVerdict::Drop => add(&counters.dropped),
+        }
+        match self.queue.answer(packet, verdict) {
+            // The device went away, and the kernel dropped its packets itself.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn judge(&mut self, bytes: &[u8], mark: u32, arrived_on: u32) -> QueueVerdict {
+        let now = clock::monotonic();
+        let field = self.shared.field;
+        let side = if self.shared.inside.contains(&arrived_on) { Side::InsideIngress } else { Side::Inbound };
+        let accept = |code| QueueVerdict::Accept(field.write(mark, code));
+        let zone = self.shared.zones.get(&arrived_on).copied().unwrap_or(0);
+        let (key, headers) = match &mut self.gate {
+            Gate::Kernel(_) => match headers(&Slice::new(bytes), Link::Raw) {
+                Ok(headers) => (key_of(&headers, side, zone), headers),
+                Err(_) => return accept(Code::Pass),
+            },
+            Gate::User(gate) => {
+                let UserGate { tables, config, work } = &mut **gate;
+                let outcome = judge(&Slice::new(bytes), Link::Raw, side, zone, now, config, tables, work);
+                let key = *work.key();
+                match outcome {
+                    Outcome::Drop if self.shared.bypass() => return accept(Code::Pass),
+                    Outcome::Drop => return drop_verdict(field, mark, self.shared.conntrack),
+                    Outcome::Pass(Code::Inspect(_)) => (key, *work.headers()),
+                    Outcome::Pass(_) => {
+                        let seen = tables.flow_state(&key).map_or(0, |flow| flow.packets[0] + flow.packets[1]);
+                        let judged = key.protocol == 0 || seen >= UNCLASSIFIED_LIMIT;
+                        return accept(if judged { Code::Judged } else { Code::Pass });
+                    }
+                }
+            }
+        };
+        let Some(payload) = bytes.get(headers.payload_offset as usize..) else { return accept(Code::Pass) };
+        let payload = &payload[..payload.len().min(headers.payload_len as usize)];
+        let packet = Packet {
+            now,
+            key,
+            outbound: side == Side::InsideIngress,
+            tcp_seq: headers.tcp_seq,
+            payload,
+            payload_len: headers.payload_len,
+        };
+        let mut found = std::mem::take(&mut self.found);
+        let answer = self.engine.packet(&packet, &mut found);
+        for event in found.drain(..) {
+            self.apply(event, now);
+        }
+        self.found = found;
+        if let Some(finding) = answer.finding {
+            return match self.action(&key, &finding) {
+                Action::Drop if !self.shared.bypass() => drop_verdict(field, mark, self.shared.conntrack),
+                // While bypassed nothing is recorded, so that the end of it finds the flow again.
+                _ if self.shared.bypass() => accept(Code::Pass),
+                _ => accept(Code::Judged),
+            };
+        }
+        if answer.more > 0 {
+            self.more_request = self.more_request.wrapping_add(1).max(1);
+            let more = Verdict { kind: kind::OPEN, more: answer.more, more_request: self.more_request, ..Verdict::default() };
+            self.set_verdict(&key, more, now);
+        }
+        if !packet.outbound && field.read(mark) == Code::Pass {
+            // Chosen by the connection's mark (NAT), not by a classifier.
+            let known = self.known.entry(key).or_insert(Known { last_seen: now, unfiltered: 0 });
+            known.unfiltered = known.unfiltered.saturating_add(u8::from(headers.payload_len > 0));
+            if known.unfiltered >= TRANSLATED_LIMIT {
+                return accept(Code::Judged);
+            }
+        }
+        accept(Code::Inspect(self.number))
+    }
+
+    fn action(&self, key: &FlowKey, finding: &Finding) -> Action {
+        let Finding { class, role, confidence } = *finding;
+        self.shared
+            .policies
+            .effective(&key.inside, role, class, confidence, self.shared.mode)
+            .unwrap_or(Action::Allow)
+    }
+
+    /// Writes what the engine found to the tables, and reports it.
+    fn apply(&mut self, event: Event, now: u64) {
+        match event {
+            Event::Found { subject, flow, finding, evidence, .. } => {
+                add(&self.counters().decisions);
+                let verdict = Verdict {
+                    kind: kind::SKYPE,
+                    class: finding.class.number(),
+                    role: finding.role.number(),
+                    confidence: finding.confidence.number(),
+                    ..Verdict::default()
+                };
+                let scope = match subject {
+                    Subject::Flow(key) => {
+                        self.set_verdict(&key, verdict, now);
+                        "flow"
+                    }
+                    Subject::Endpoint(key) => {
+                        let result = match &mut self.gate {
+                            Gate::Kernel(tables) => tables.set_endpoint(&key, verdict).map_err(|error| error.to_string()),
+                            Gate::User(gate) => gate.tables.set_endpoint(&key, verdict).map_err(|error| error.to_string()),
+                        };
+                        self.check(result);
+                        "endpoint"
+                    }
+                };
+                let names = evidence.iter().map(|evidence| evidence.name).collect();
+                self.report(&flow, &finding, scope, names);
+            }
+            Event::Forgotten(key) => {
+                let result = match &mut self.gate {
+                    Gate::Kernel(tables) => tables.remove_endpoint(&key).map_err(|error| error.to_string()),
+                    Gate::User(gate) => gate.tables.remove_endpoint(&key).map_err(|error| error.to_string()),
+                };
+                self.check(result);
+            }
+        }
+    }
+
+    fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
+        self.known.insert(*key, Known { last_seen: now, unfiltered: 0 });
+        let result = match &mut self.gate {
+            Gate::Kernel(tables) => tables.set_verdict(key, verdict).map_err(|error| error.to_string()),
+            Gate::User(gate) => gate.tables.set_verdict(key, verdict).map_err(|error| error.to_string()),
+        };
+        self.check(result);
+    }
+
+    fn check(&self, result: Result<(), String>) {
+        if let Err(error) = result {
+            add(&self.counters().table_refused);
+            tracing::error!("{error}");
+        }
+    }
+
+    fn report(&self, flow: &FlowKey, finding: &Finding, scope: &'static str, evidence: Vec<&'static str>) {
+        let (source, destination) = (from_mapped(&flow.inside), from_mapped(&flow.outside));
+        let record = AlertRecord {
+            event_type: "alert",
+            timestamp: telemetry::timestamp(clock::wall()),
+            src_ip: source,
+            src_port: flow.inside_port,
+            dest_ip: destination,
+            dest_port: flow.outside_port,
+            proto: telemetry::eve::protocol_name(flow.protocol),
+            community_id: telemetry::community_id::community_id(
+                (source, flow.inside_port).into(),
+                (destination, flow.outside_port).into(),
+                flow.protocol,
+            ),
+            skype: AlertSkype {
+                detected: true,
+                scope,
+                class: finding.class,
+                role: finding.role,
+                confidence: finding.confidence,
+                evidence,
+            },
+            policy: AlertPolicy {
+                name: self.shared.policies.of(&flow.inside).map(|(_, policy)| policy.name.clone()),
+                version: self.shared.policy_version.clone(),
+                action: self.action(flow, finding),
+            },
+        };
+        if !self.events.send(&record) {
+            add(&self.counters().events_lost);
+        }
+    }
+
+    /// Forgets what has been silent for long.
+    fn upkeep(&mut self, now: u64) {
+        let mut found = std::mem::take(&mut self.found);
+        self.engine.tick(now, &mut found);
+        for event in found.drain(..) {
+            self.apply(event, now);
+        }
+        self.found = found;
+        let before = now.saturating_sub(FLOW_TIMEOUT);
+        let mut gone = Vec::new();
+        for (key, known) in &mut self.known {
+            let seen = match &self.gate {
+                Gate::Kernel(tables) => tables.flow(key).map(|flow| flow.last_seen),
+                Gate::User(gate) => gate.tables.flow_state(key).map(|flow| flow.last_seen),
+            };
+            known.last_seen = known.last_seen.max(seen.unwrap_or(0));
+            if known.last_seen < before {
+                gone.push(*key);
+            }
+        }
+        for key in gone {
+            self.known.remove(&key);
+            let result = match &mut self.gate {
+                Gate::Kernel(tables) => tables.remove_verdict(&key).map_err(|error| error.to_string()),
+                Gate::User(gate) => gate.tables.remove_verdict(&key).map_err(|error| error.to_string()),
+            };
+            self.check(result);
+        }
+        if let Gate::User(gate) = &mut self.gate {
+            gate.tables.expire(before);
+        }
+    }
+}
+
+/// With connection tracking the packet meets the chain once more, which records the code in the
+/// connection before it drops: a packet dropped here couldn't carry it there.
+fn drop_verdict(field: Field, mark: u32, conntrack: bool) -> QueueVerdict {
+    if conntrack { QueueVerdict::Repeat(field.write(mark, Code::Drop)) } else { QueueVerdict::Drop }
+}
+
+fn key_of(headers: &Headers, side: Side, zone: u16) -> FlowKey {
+    let outbound = side == Side::InsideIngress;
+    let (inside, inside_port, outside, outside_port) = if outbound {
+        (headers.source, headers.source_port, headers.destination, headers.destination_port)
+    } else {
+        (headers.destination, headers.destination_port, headers.source, headers.source_port)
+    };
+    FlowKey { zone, protocol: headers.protocol, reserved: 0, inside_port, outside_port, inside, outside }
+}
+
+/// What an engine of a gateway with `queues` shards is told: together they fit the kernel's tables.
+pub(super) fn engine_settings(queues: u8, public_addresses: Vec<std::net::IpAddr>) -> Settings {
+    let queues = usize::from(queues.max(1));
+    Settings { public_addresses, max_flows: 200_000 / queues, max_endpoints: 60_000 / queues }
+}
+
+/// Whether any policy enforces under this gateway's mode.
+pub(super) fn enforces(mode: Mode, policies: &crate::policy::PolicySet) -> bool {
+    mode == Mode::Enforce && policies.policies().iter().any(|policy| policy.mode == Mode::Enforce)
+}

@@ -1,0 +1,65 @@
+//! What the shards and the control side share: settings that don't change, and a few switches.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use skype_ips_common::mark::{Field, MAX_QUEUES};
+
+use super::counters::ShardCounters;
+use super::shard::engine_settings;
+use crate::engine::Settings;
+use crate::policy::{Failure, Mode, PolicySet};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shared {
+    /// Name of this daemon.
+    pub instance: String,
+    /// The gateway's mode.
+    pub mode: Mode,
+    /// The policies.
+    pub policies: PolicySet,
+    /// Their version: the hash of the configuration.
+    pub policy_version: String,
+    /// Where the code stands in marks.
+    pub field: Field,
+    /// What happens to packets that can't be judged.
+    pub failure: Failure,
+    /// Whether connections carry codes.
+    pub conntrack: bool,
+    /// Numbers of the inside interfaces.
+    pub inside: HashSet<u32>,
+    /// Zones of all interfaces, by number.
+    pub zones: HashMap<u32, u16>,
+    /// Number of the first queue.
+    pub first_queue: u16,
+    /// One per shard.
+    pub counters: Vec<ShardCounters>,
+    /// NAT addresses of inside hosts.
+    pub public_addresses: Vec<IpAddr>,
+    /// Set once, when the shards are to end.
+    pub stopping: AtomicBool,
+    pub(super) bypass: AtomicBool,
+    pub(super) beats: [AtomicU64; MAX_QUEUES as usize],
+}
+
+impl Shared {
+    /// Whether nothing is to be dropped for now.
+    pub fn bypass(&self) -> bool {
+        self.bypass.load(Relaxed)
+    }
+
+    pub(super) fn engine_settings(&self) -> Settings {
+        engine_settings(self.counters.len() as u8, self.public_addresses.clone())
+    }
+
+    pub(super) fn beat(&self, shard: u8, now: u64) {
+        self.beats[usize::from(shard)].store(now, Relaxed);
+    }
+
+    /// The oldest sign of life of all shards, nanoseconds of CLOCK_MONOTONIC.
+    pub fn oldest_beat(&self) -> u64 {
+        self.beats[..self.counters.len()].iter().map(|beat| beat.load(Relaxed)).min().unwrap_or(0)
+    }
+}

@@ -1,0 +1,173 @@
+//! The UDP endpoints of inside hosts: a client sends and receives everything on one port.
+
+use std::net::Ipv4Addr;
+
+use skype_ips_common::layout::{Address, EndpointKey};
+
+use super::Recent;
+use crate::detect::generator::{FAR, Generator};
+
+const SECOND: u64 = 1_000_000_000;
+/// A proved endpoint without a hit for this long may be somebody else's now, nanoseconds.
+pub const PROVED_LIFE: u64 = 20 * 60 * SECOND;
+/// An unproved one is forgotten when nothing that it sent could be compared any more.
+pub const CANDIDATE_LIFE: u64 = FAR;
+/// Peers whose opinion of the host's address is remembered.
+const OPINIONS: usize = 4;
+
+/// What is known of an endpoint that is not proved.
+#[derive(Clone, Debug, Default)]
+pub struct Candidate {
+    /// The states that it sent.
+    pub generator: Generator,
+    opinions: Vec<(Address, Ipv4Addr)>,
+}
+
+impl Candidate {
+    /// Takes in that `peer` sees the endpoint under `named`; true if another peer said the same.
+    pub fn named(&mut self, peer: &Address, named: Ipv4Addr) -> bool {
+        let seconded = |(other, other_named): &(Address, Ipv4Addr)| {
+            other != peer && *other_named == named
+        };
+        if self.opinions.iter().any(seconded) {
+            return true;
+        }
+        if !self.opinions.contains(&(*peer, named)) {
+            if self.opinions.len() == OPINIONS {
+                self.opinions.remove(0);
+            }
+            self.opinions.push((*peer, named));
+        }
+        false
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Proved<F> {
+    finding: F,
+    generator: Generator,
+}
+
+/// Endpoints in bounded memory: unproved ones make room first, then the longest silent.
+/// `F` is what a proved one was found to be.
+#[derive(Debug)]
+pub struct Endpoints<F> {
+    candidates: Recent<EndpointKey, Candidate>,
+    proved: Recent<EndpointKey, Proved<F>>,
+    most: usize,
+}
+
+impl<F: Copy> Endpoints<F> {
+    /// Room for `most` endpoints, at least one.
+    pub fn new(most: usize) -> Self {
+        Self {
+            candidates: Recent::default(),
+            proved: Recent::default(),
+            most: most.max(1),
+        }
+    }
+
+    /// What a proved endpoint was found to be.
+    pub fn finding(&self, key: &EndpointKey) -> Option<F> {
+        self.proved.get(key).map(|proved| proved.finding)
+    }
+
+    /// The states that a proved endpoint sent.
+    pub fn proved_generator(&mut self, key: &EndpointKey) -> Option<&mut Generator> {
+        self.proved.get_mut(key).map(|proved| &mut proved.generator)
+    }
+
+    /// Notes that a proved endpoint passed a test again.
+    pub fn hit(&mut self, key: &EndpointKey, now: u64) {
+        self.proved.touch(key, now);
+    }
+
+    /// What is known of an unproved endpoint, remembered from now on. Says who had to go for it
+    /// if that one was proved.
+    pub fn candidate(
+        &mut self,
+        key: &EndpointKey,
+        now: u64,
+    ) -> (&mut Candidate, Option<EndpointKey>) {
+        let mut forgotten = None;
+        if self.candidates.get(key).is_none() {
+            if self.candidates.len() + self.proved.len() >= self.most
+                && self.candidates.pop_oldest().is_none()
+            {
+                forgotten = self.proved.pop_oldest().map(|(key, _)| key);
+            }
+            self.candidates.insert(*key, Candidate::default(), now);
+        }
+        let candidate = self
+            .candidates
+            .touch(key, now)
+            .expect("it was there, or was inserted just now");
+        (candidate, forgotten)
+    }
+
+    /// Makes an endpoint a proved one.
+    pub fn prove(&mut self, key: &EndpointKey, finding: F, now: u64) {
+        let generator = self
+            .candidates
+            .remove(key)
+            .map(|candidate| candidate.generator)
+            .unwrap_or_default();
+        self.proved
+            .insert(*key, Proved { finding, generator }, now);
+    }
+
+    /// Forgets what was silent for too long; gives the next proved one that was, until `None`.
+    pub fn expire(&mut self, now: u64) -> Option<EndpointKey> {
+        let before = now.saturating_sub(CANDIDATE_LIFE);
+        while self.candidates.pop_older_than(before).is_some() {}
+        let before = now.saturating_sub(PROVED_LIFE);
+        self.proved.pop_older_than(before).map(|(key, _)| key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> EndpointKey {
+        EndpointKey {
+            port,
+            ..EndpointKey::default()
+        }
+    }
+
+    #[test]
+    fn proved_endpoints_outlive_unproved_ones() {
+        let mut endpoints = Endpoints::new(2);
+        endpoints.candidate(&key(1), 1);
+        endpoints.prove(&key(1), (), 1);
+        endpoints.candidate(&key(2), 2);
+        let (_, forgotten) = endpoints.candidate(&key(3), 3);
+        assert_eq!(forgotten, None);
+        assert_eq!(endpoints.finding(&key(1)), Some(()));
+        assert!(endpoints.candidates.get(&key(2)).is_none());
+        endpoints.prove(&key(3), (), 4);
+        let (_, forgotten) = endpoints.candidate(&key(4), 5);
+        assert_eq!(forgotten, Some(key(1)));
+    }
+
+    #[test]
+    fn silence_ends_a_proof() {
+        let mut endpoints = Endpoints::new(9);
+        endpoints.prove(&key(1), (), 0);
+        endpoints.hit(&key(1), 5);
+        assert_eq!(endpoints.expire(PROVED_LIFE + 5), None);
+        assert_eq!(endpoints.expire(PROVED_LIFE + 6), Some(key(1)));
+        assert_eq!(endpoints.finding(&key(1)), None);
+    }
+
+    #[test]
+    fn two_different_peers_have_to_agree() {
+        let mut candidate = Candidate::default();
+        let (address, other) = (Ipv4Addr::new(86, 128, 245, 115), Ipv4Addr::new(1, 2, 3, 4));
+        assert!(!candidate.named(&[1; 16], address));
+        assert!(!candidate.named(&[1; 16], address));
+        assert!(!candidate.named(&[2; 16], other));
+        assert!(candidate.named(&[2; 16], address));
+    }
+}

@@ -1,0 +1,142 @@
+//! Flows whose first packets are still looked at, and TCP flows that were found.
+
+use skype_ips_common::layout::FlowKey;
+
+use super::Recent;
+use crate::detect::stream::{Head, Placed};
+use crate::detect::udp::Exchanges;
+
+const SECOND: u64 = 1_000_000_000;
+/// A flow silent for this long sends no more openings, nanoseconds.
+pub const OPEN_LIFE: u64 = 120 * SECOND;
+/// How long a finding about a TCP flow is remembered after its last packet that came up,
+/// nanoseconds. What is done with the flow doesn't hang on it: the drivers' tables do that.
+pub const FOUND_LIFE: u64 = 3600 * SECOND;
+/// Requests for more packets per flow.
+const REQUESTS: u8 = 2;
+/// Packets asked for at once: the rest of an opening, the answer, and one repetition.
+const REQUESTED: u8 = 3;
+
+/// The openings of a TCP flow.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    heads: [Head; 2],
+    closed: bool,
+    requests: u8,
+    coming: u8,
+}
+
+impl Opening {
+    /// Takes in a segment of direction 0 or 1; true if there is something new to judge. A
+    /// segment of another connection between the same ports begins a new opening.
+    pub fn place(&mut self, direction: usize, seq: u32, payload: &[u8], len: u32) -> bool {
+        self.coming = self.coming.saturating_sub(1);
+        let mut placed = self.heads[direction & 1].place(seq, payload, len);
+        if placed == Placed::Foreign {
+            *self = Self::default();
+            placed = self.heads[direction & 1].place(seq, payload, len);
+        }
+        if self.closed {
+            self.heads[direction & 1].forget_bytes();
+        }
+        placed == Placed::New && !self.closed
+    }
+
+    /// Both directions.
+    pub fn heads(&self) -> &[Head; 2] {
+        &self.heads
+    }
+
+    /// How many packets to ask for while a test is open: none while some are on their way, and
+    /// none after a few requests.
+    pub fn request(&mut self) -> u8 {
+        if self.coming > 0 || self.requests >= REQUESTS {
+            return 0;
+        }
+        self.requests += 1;
+        self.coming = REQUESTED;
+        REQUESTED
+    }
+
+    /// No test can be completed any more: keeps only where the streams begin.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.heads.iter_mut().for_each(Head::forget_bytes);
+    }
+}
+
+/// Flows in bounded memory: the longest silent goes first. `F` is what a flow was found to be.
+#[derive(Debug)]
+pub struct Flows<F> {
+    udp: Recent<FlowKey, Exchanges>,
+    tcp: Recent<FlowKey, Opening>,
+    found: Recent<FlowKey, F>,
+    most: usize,
+}
+
+impl<F: Copy> Flows<F> {
+    /// Room for `most` flows of each kind, at least one.
+    pub fn new(most: usize) -> Self {
+        Self {
+            udp: Recent::default(),
+            tcp: Recent::default(),
+            found: Recent::default(),
+            most: most.max(1),
+        }
+    }
+
+    /// The recent messages of a UDP flow, remembered from now on.
+    pub fn exchanges(&mut self, key: &FlowKey, now: u64) -> &mut Exchanges {
+        entry(&mut self.udp, key, now, self.most)
+    }
+
+    /// The openings of a TCP flow, remembered from now on.
+    pub fn opening(&mut self, key: &FlowKey, now: u64) -> &mut Opening {
+        entry(&mut self.tcp, key, now, self.most)
+    }
+
+    /// What a TCP flow was found to be.
+    pub fn finding(&self, key: &FlowKey) -> Option<F> {
+        self.found.get(key).copied()
+    }
+
+    /// The same, and that it is still there.
+    pub fn seen(&mut self, key: &FlowKey, now: u64) -> Option<F> {
+        self.found.touch(key, now).copied()
+    }
+
+    /// Remembers what a TCP flow was found to be.
+    pub fn found(&mut self, key: &FlowKey, finding: F, now: u64) {
+        self.tcp.remove(key);
+        if self.found.len() >= self.most {
+            self.found.pop_oldest();
+        }
+        self.found.insert(*key, finding, now);
+    }
+
+    /// Forgets what was silent for too long.
+    pub fn expire(&mut self, now: u64) {
+        let before = now.saturating_sub(OPEN_LIFE);
+        while self.udp.pop_older_than(before).is_some() {}
+        while self.tcp.pop_older_than(before).is_some() {}
+        let before = now.saturating_sub(FOUND_LIFE);
+        while self.found.pop_older_than(before).is_some() {}
+    }
+}
+
+fn entry<'a, V: Default>(
+    flows: &'a mut Recent<FlowKey, V>,
+    key: &FlowKey,
+    now: u64,
+    most: usize,
+) -> &'a mut V {
+    if flows.get(key).is_none() {
+        if flows.len() >= most {
+            flows.pop_oldest();
+        }
+        flows.insert(*key, V::default(), now);
+    }
+    flows
+        .touch(key, now)
+        .expect("it was there, or was inserted just now")
+}

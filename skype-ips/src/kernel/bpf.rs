@@ -1,0 +1,294 @@
+//! The kernel programs and their tables.
+
+use std::os::fd::AsFd as _;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::programs::{ProgramError, SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use skype_ips_common::layout::{
+    ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, GateConfig, Hook, Interface,
+    PolicyEntry, Verdict,
+};
+
+use super::tables::VerdictTables;
+use crate::policy::Compiled;
+
+/// The kept object, built from `skype-ips-ebpf` by `cargo xtask ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../skype-ips-ebpf/prebuilt/skype-ips.bpf.o"
+));
+
+/// Environment variable that names another object to load, for testing a fresh build.
+pub const OBJECT_VARIABLE: &str = "SKYPE_IPS_EBPF_OBJECT";
+
+/// What went wrong with the kernel programs or their tables.
+#[derive(Debug, thiserror::Error)]
+pub enum BpfError {
+    /// The object was not loaded.
+    #[error("the kernel did not take the BPF tables: {0}")]
+    Load(#[from] EbpfError),
+    /// A program was refused.
+    #[error("the kernel refused the BPF program {program}: {source}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
+    /// The object lacks what this version needs.
+    #[error("the BPF object has no {0}; rebuild it with `cargo xtask ebpf`")]
+    Missing(&'static str),
+    /// A table was not read or written.
+    #[error("BPF table {table}: {source}")]
+    Table {
+        /// Its name.
+        table: &'static str,
+        /// Why.
+        source: MapError,
+    },
+    /// The file that the environment names was not read.
+    #[error("cannot read the BPF object {path} that {OBJECT_VARIABLE} names: {source}")]
+    Object {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A descriptor was not duplicated.
+    #[error("cannot duplicate the descriptor of BPF table {table}: {source}")]
+    Descriptor {
+        /// Its name.
+        table: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl BpfError {
+    /// Whether the cause is a missing right.
+    pub fn is_permission(&self) -> bool {
+        let mut source: Option<&dyn std::error::Error> = Some(self);
+        while let Some(error) = source {
+            if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                return io.kind() == std::io::ErrorKind::PermissionDenied;
+            }
+            source = error.source();
+        }
+        false
+    }
+}
+
+fn table(table: &'static str) -> impl Fn(MapError) -> BpfError {
+    move |source| BpfError::Table { table, source }
+}
+
+/// The loaded programs and the tables that only the start-up and the control side touch.
+pub struct Programs {
+    ebpf: Ebpf,
+    config: Array<MapData, GateConfig>,
+    counters: PerCpuArray<MapData, u64>,
+    local: HashMap<MapData, Address, u8>,
+}
+
+impl std::fmt::Debug for Programs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Programs").finish_non_exhaustive()
+    }
+}
+
+impl Programs {
+    /// Loads the object and has the kernel verify its programs; nothing is attached yet.
+    ///
+    /// # Errors
+    /// The kernel refuses it (no right, too old), or the object isn't whole.
+    pub fn load() -> Result<Self, BpfError> {
+        let mut loader = EbpfLoader::new();
+        // A full verifier log costs seconds and helps nobody but the programs' own developers.
+        loader.verifier_log_level(if std::env::var_os(OBJECT_VARIABLE).is_some() {
+            VerifierLogLevel::STATS
+        } else {
+            VerifierLogLevel::DISABLE
+        });
+        let mut ebpf = match std::env::var(OBJECT_VARIABLE) {
+            Ok(path) => {
+                let bytes = std::fs::read(&path).map_err(|source| BpfError::Object { path, source })?;
+                loader.load(&bytes)?
+            }
+            Err(_) => loader.load(OBJECT)?,
+        };
+        if cfg!(debug_assertions) {
+            // The kept object has no log lines; one built with the feature `log` has.
+            let _ = aya_log::EbpfLogger::init(&mut ebpf);
+        }
+        xdp(&mut ebpf)?.load().map_err(|source| BpfError::Program { program: XDP, source })?;
+        for program in [INGRESS, EGRESS] {
+            classifier(&mut ebpf, program)?
+                .load()
+                .map_err(|source| BpfError::Program { program, source })?;
+        }
+        Ok(Self {
+            config: Array::try_from(duplicate(&ebpf, "CONFIG")?).map_err(table("CONFIG"))?,
+            counters: PerCpuArray::try_from(duplicate(&ebpf, "COUNTERS")?).map_err(table("COUNTERS"))?,
+            local: HashMap::try_from(duplicate(&ebpf, "LOCAL")?).map_err(table("LOCAL"))?,
+            ebpf,
+        })
+    }
+
+    /// The XDP program.
+    pub fn xdp(&mut self) -> Result<&mut Xdp, BpfError> {
+        xdp(&mut self.ebpf)
+    }
+
+    /// The TC program for arriving or for leaving packets.
+    pub fn classifier(&mut self, hook: Hook) -> Result<&mut SchedClassifier, BpfError> {
+        classifier(&mut self.ebpf, if hook == Hook::Egress { EGRESS } else { INGRESS })
+    }
+
+    /// Tells the gate its settings, whole.
+    pub fn set_config(&mut self, config: GateConfig) -> Result<(), BpfError> {
+        self.config.set(0, config, 0).map_err(table("CONFIG"))
+    }
+
+    /// Fills the policy and action tables; to be called before anything is attached.
+    pub fn set_policy(&mut self, compiled: &Compiled) -> Result<(), BpfError> {
+        let mut actions: Array<_, ActionEntry> =
+            Array::try_from(duplicate(&self.ebpf, "ACTIONS")?).map_err(table("ACTIONS"))?;
+        for (index, entry) in (0..).zip(&compiled.actions) {
+            actions.set(index, entry, 0).map_err(table("ACTIONS"))?;
+        }
+        let mut policy: LpmTrie<_, Address, PolicyEntry> =
+            LpmTrie::try_from(duplicate(&self.ebpf, "POLICY")?).map_err(table("POLICY"))?;
+        for (address, length, entry) in &compiled.prefixes {
+            policy.insert(&Key::new(*length, *address), entry, 0).map_err(table("POLICY"))?;
+        }
+        Ok(())
+    }
+
+    /// Says what an interface is; to be called before anything is attached to it.
+    pub fn set_interface(&mut self, ifindex: u32, interface: Interface) -> Result<(), BpfError> {
+        let mut interfaces: HashMap<_, u32, Interface> =
+            HashMap::try_from(duplicate(&self.ebpf, "INTERFACES")?).map_err(table("INTERFACES"))?;
+        interfaces.insert(ifindex, interface, 0).map_err(table("INTERFACES"))
+    }
+
+    /// Makes the table of the gateway's own addresses say `addresses`.
+    pub fn set_local(&mut self, addresses: &[Address]) -> Result<(), BpfError> {
+        let known: Vec<Address> = self.local.keys().filter_map(Result::ok).collect();
+        for address in addresses.iter().filter(|address| !known.contains(address)) {
+            self.local.insert(address, 1, 0).map_err(table("LOCAL"))?;
+        }
+        for address in known.iter().filter(|address| !addresses.contains(address)) {
+            self.local.remove(address).map_err(table("LOCAL"))?;
+        }
+        Ok(())
+    }
+
+    /// The sum over all CPUs of a counter.
+    pub fn counter(&self, hook: Hook, counter: Counter) -> Result<u64, BpfError> {
+        let values = self.counters.get(&counter.index(hook), 0).map_err(table("COUNTERS"))?;
+        Ok(values.iter().sum())
+    }
+
+    /// A handle to the tables that a shard writes.
+    pub fn shard_tables(&self) -> Result<ShardTables, BpfError> {
+        Ok(ShardTables {
+            verdicts: HashMap::try_from(duplicate(&self.ebpf, "VERDICTS")?).map_err(table("VERDICTS"))?,
+            endpoints: HashMap::try_from(duplicate(&self.ebpf, "ENDPOINTS")?).map_err(table("ENDPOINTS"))?,
+            heartbeats: Array::try_from(duplicate(&self.ebpf, "HEARTBEATS")?).map_err(table("HEARTBEATS"))?,
+            flows: HashMap::try_from(duplicate(&self.ebpf, "FLOWS")?).map_err(table("FLOWS"))?,
+        })
+    }
+}
+
+const XDP: &str = "skype_ips_xdp";
+const INGRESS: &str = "skype_ips_ingress";
+const EGRESS: &str = "skype_ips_egress";
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, BpfError> {
+    ebpf.program_mut(XDP)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(BpfError::Missing(XDP))
+}
+
+fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, BpfError> {
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(BpfError::Missing(name))
+}
+
+/// Another handle to a table: each owner has its own, so that shards share no lock.
+fn duplicate(ebpf: &Ebpf, name: &'static str) -> Result<Map, BpfError> {
+    let map = ebpf.map(name).ok_or(BpfError::Missing(name))?;
+    let copy = |data: &MapData| -> Result<MapData, BpfError> {
+        let descriptor = data
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|source| BpfError::Descriptor { table: name, source })?;
+        MapData::from_fd(descriptor).map_err(table(name))
+    };
+    Ok(match map {
+        Map::Array(data) => Map::Array(copy(data)?),
+        Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),
+        Map::HashMap(data) => Map::HashMap(copy(data)?),
+        Map::LruHashMap(data) => Map::LruHashMap(copy(data)?),
+        Map::LpmTrie(data) => Map::LpmTrie(copy(data)?),
+        _ => return Err(BpfError::Missing(name)),
+    })
+}
+
+/// The tables that one shard writes (for its own inside hosts only), and the flows it reads.
+pub struct ShardTables {
+    verdicts: HashMap<MapData, FlowKey, Verdict>,
+    endpoints: HashMap<MapData, EndpointKey, Verdict>,
+    heartbeats: Array<MapData, u64>,
+    flows: HashMap<MapData, FlowKey, FlowState>,
+}
+
+impl std::fmt::Debug for ShardTables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardTables").finish_non_exhaustive()
+    }
+}
+
+impl ShardTables {
+    /// Gives a sign of life for a queue, at `now` nanoseconds of CLOCK_MONOTONIC.
+    pub fn beat(&mut self, queue: u8, now: u64) -> Result<(), BpfError> {
+        self.heartbeats.set(u32::from(queue), now, 0).map_err(table("HEARTBEATS"))
+    }
+
+    /// What the gate remembers of a flow.
+    pub fn flow(&self, key: &FlowKey) -> Option<FlowState> {
+        self.flows.get(key, 0).ok()
+    }
+}
+
+impl VerdictTables for ShardTables {
+    type Error = BpfError;
+
+    fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict) -> Result<(), BpfError> {
+        self.verdicts.insert(key, verdict, 0).map_err(table("VERDICTS"))
+    }
+
+    fn remove_verdict(&mut self, key: &FlowKey) -> Result<(), BpfError> {
+        absent_is_fine(self.verdicts.remove(key)).map_err(table("VERDICTS"))
+    }
+
+    fn set_endpoint(&mut self, key: &EndpointKey, verdict: Verdict) -> Result<(), BpfError> {
+        self.endpoints.insert(key, verdict, 0).map_err(table("ENDPOINTS"))
+    }
+
+    fn remove_endpoint(&mut self, key: &EndpointKey) -> Result<(), BpfError> {
+        absent_is_fine(self.endpoints.remove(key)).map_err(table("ENDPOINTS"))
+    }
+}
+
+fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}

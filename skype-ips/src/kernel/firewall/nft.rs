@@ -1,0 +1,122 @@
+//! Rules for nft: one table of our own, in one transaction.
+
+use std::fmt::Write as _;
+
+use ipnet::IpNet;
+use skype_ips_common::mark::Code;
+
+use super::Plan;
+
+/// Tables are named by this and the instance.
+pub(super) const PREFIX: &str = "skype-ips-";
+
+pub(super) fn table(instance: &str) -> String {
+    format!("{PREFIX}{instance}")
+}
+
+/// A table that is only checked: does the kernel have the `queue` statement?
+pub(super) fn probe(instance: &str) -> String {
+    format!(
+        "table inet {}-probe {{ chain forward {{ type filter hook forward priority mangle; queue num 65535 bypass }} }}\n",
+        table(instance)
+    )
+}
+
+pub(super) fn rules(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mask = plan.field.mask();
+    let mark = |code: Code| format!("meta mark & {mask:#x} == {:#x}", plan.field.bits(code));
+    let connection = |code: Code| format!("ct mark & {mask:#x} == {:#x}", plan.field.bits(code));
+    let flags = if plan.open { " flags bypass" } else { "" };
+    let queue = |number: u8| format!("queue{flags} to {}", plan.first_queue + u16::from(number));
+    let mut line = |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
+
+    line(format!("table inet {} {{", table(&plan.instance)));
+    for (chain, end) in [("outbound", "saddr"), ("inbound", "daddr")] {
+        line(format!("\tchain {chain} {{"));
+        for number in 0..plan.queues {
+            if plan.queues == 1 {
+                line(format!("\t\t{}", queue(number)));
+            } else {
+                let low = plan.queues - 1;
+                line(format!("\t\tip {end} & 0.0.0.{low} == 0.0.0.{number} {}", queue(number)));
+                line(format!("\t\tip6 {end} & ::{low:x} == ::{number:x} {}", queue(number)));
+            }
+        }
+        line("\t}".to_owned());
+    }
+    // Behind the operator's own mangle chains, before every filter chain.
+    line("\tchain forward {".to_owned());
+    line("\t\ttype filter hook forward priority mangle + 1; policy accept;".to_owned());
+    line(format!("\t\t{} return", mark(Code::Own)));
+    if plan.conntrack {
+        line(format!(
+            "\t\t{} ct mark set ct mark & {:#x} | {:#x} drop",
+            mark(Code::Drop),
+            !mask,
+            plan.field.bits(Code::Drop)
+        ));
+    } else {
+        line(format!("\t\t{} drop", mark(Code::Drop)));
+    }
+    if plan.guard() {
+        for (side, _) in sides(plan) {
+            line(format!("\t\t{side} {} drop", mark(Code::Unseen)));
+        }
+    }
+    if plan.conntrack && !plan.classified {
+        line(format!("\t\t{} return", connection(Code::Judged)));
+    }
+    for number in 0..plan.queues {
+        if plan.classified {
+            line(format!("\t\t{} {}", mark(Code::Inspect(number)), queue(number)));
+            // Behind NAT the classifier can't know whose an arriving packet is: the connection does.
+            for interface in plan.inside.iter().filter(|_| plan.conntrack) {
+                line(format!(
+                    "\t\toifname \"{interface}\" ct status snat,dnat {} {}",
+                    connection(Code::Inspect(number)),
+                    queue(number)
+                ));
+            }
+        }
+    }
+    for (side, chain) in sides(plan) {
+        if !plan.classified {
+            line(format!("\t\t{side} jump {chain}"));
+        } else if plan.conntrack && chain == "inbound" {
+            line(format!("\t\t{side} ct status dnat ct direction original jump {chain}"));
+        }
+    }
+    line("\t}".to_owned());
+    if plan.conntrack {
+        line("\tchain record {".to_owned());
+        line("\t\ttype filter hook postrouting priority mangle + 1; policy accept;".to_owned());
+        let mut codes = vec![(Code::Judged, String::new())];
+        codes.extend((0..plan.queues).map(|number| (Code::Inspect(number), connection(Code::Unseen))));
+        for (code, condition) in codes {
+            line(format!(
+                "\t\t{} {condition} ct mark set ct mark & {:#x} | {:#x}",
+                mark(code),
+                !mask,
+                plan.field.bits(code)
+            ));
+        }
+        line("\t}".to_owned());
+    }
+    line("}".to_owned());
+    text
+}
+
+/// Matches for both directions of each subnet on each inside interface, and the chain that picks
+/// the queue.
+fn sides(plan: &Plan) -> Vec<(String, &'static str)> {
+    let mut sides = Vec::new();
+    for interface in &plan.inside {
+        for subnet in &plan.subnets {
+            let family = if matches!(subnet, IpNet::V4(_)) { "ip" } else { "ip6" };
+            sides.push((format!("iifname \"{interface}\" {family} saddr {subnet}"), "outbound"));
+            sides.push((format!("oifname \"{interface}\" {family} daddr {subnet}"), "inbound"));
+        }
+    }
+    sides
+}

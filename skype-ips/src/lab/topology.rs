@@ -1,0 +1,244 @@
+//! Three namespaces, two cables: inside host, gateway, outside host.
+//!
+//! ```text
+//!  inside host           gateway            outside host
+//!  in0 ────────────── gw-in  gw-out ────────────── out0
+//!  no addresses: sends    routes the inside     no addresses
+//!  and reads raw frames   networks to in0,
+//!                         all else to out0
+//! ```
+//!
+//! Every interface is made inside these namespaces; none is ever linked to the machine's own
+//! network. Neighbours are permanent, so that not one packet is sent but the capture's.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use ipnet::IpNet;
+
+use super::LabError;
+use super::address::{LabAddresses, LinkAddresses};
+use super::netns::Netns;
+use super::wire::Wire;
+
+/// The gateway's interface towards the inside host.
+pub(super) const GATEWAY_INSIDE: &str = "gw-in";
+/// The gateway's interface towards the outside host.
+pub(super) const GATEWAY_OUTSIDE: &str = "gw-out";
+const INSIDE: &str = "in0";
+const OUTSIDE: &str = "out0";
+
+/// A host: its socket and the link-layer addresses of its cable.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// The socket.
+    pub(super) wire: Wire,
+    /// The host's own address.
+    pub(super) own: [u8; 6],
+    /// The gateway's address on the same cable.
+    pub(super) gateway: [u8; 6],
+    /// Held so that the namespace lives as long as the host.
+    _netns: Netns,
+}
+
+/// The lab.
+#[derive(Debug)]
+pub(super) struct Topology {
+    /// The host whose addresses are inside.
+    pub(super) inside: Host,
+    /// The host that has all other addresses.
+    pub(super) outside: Host,
+    /// Where the daemon runs.
+    pub(super) gateway: Netns,
+}
+
+impl Topology {
+    /// Builds it. `inside` are the networks routed to the inside host.
+    pub(super) fn build(addresses: &LabAddresses, inside: &[IpNet], nat: bool) -> Result<Self, LabError> {
+        let namespace = || Netns::new().map_err(LabError::namespace);
+        let (gateway, inside_ns, outside_ns) = (namespace()?, namespace()?, namespace()?);
+        let ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+        for host in [&inside_ns, &outside_ns] {
+            host.run(|| if ipv6 { quiet_host() } else { Ok(()) })
+                .map_err(|error| LabError::failed("setting up a lab host", error))?;
+        }
+        gateway
+            .run(|| router(ipv6, nat))
+            .map_err(|error| LabError::failed("setting up the lab's gateway", error))?;
+        let mac = |number: u8| [2, 0, 0, 0, 0, number];
+        let mut links = String::new();
+        for (near, far, peer, number) in [
+            (GATEWAY_INSIDE, INSIDE, &inside_ns, 1),
+            (GATEWAY_OUTSIDE, OUTSIDE, &outside_ns, 3),
+        ] {
+            links += &format!(
+                "link add {near} address {} type veth peer name {far} address {} netns {}\n\
+                 link set {near} up\n",
+                text(mac(number)),
+                text(mac(number + 1)),
+                peer.path().display(),
+            );
+        }
+        ip(&gateway, "link set lo up\n".to_owned() + &links)?;
+        ip(&inside_ns, format!("link set {INSIDE} up\n"))?;
+        ip(&outside_ns, format!("link set {OUTSIDE} up\n"))?;
+        ip(&gateway, routes(addresses, inside, ipv6, mac(2), mac(4)))?;
+        if nat {
+            super::nat::masquerade(&gateway, ipv6)?;
+        }
+        let host = |netns: Netns, interface, number| -> Result<Host, LabError> {
+            let wire = netns
+                .run(|| Wire::open(interface))
+                .map_err(|error| LabError::failed("opening a packet socket", error))?;
+            Ok(Host {
+                wire,
+                own: mac(number + 1),
+                gateway: mac(number),
+                _netns: netns,
+            })
+        };
+        Ok(Self {
+            inside: host(inside_ns, INSIDE, 1)?,
+            outside: host(outside_ns, OUTSIDE, 3)?,
+            gateway,
+        })
+    }
+}
+
+/// Addresses, permanent neighbours and routes of the gateway, for `ip -batch`.
+fn routes(
+    addresses: &LabAddresses,
+    inside: &[IpNet],
+    ipv6: bool,
+    inside_mac: [u8; 6],
+    outside_mac: [u8; 6],
+) -> String {
+    let mut lines = String::new();
+    let mut link = |interface: &str, link: &LinkAddresses, mac: [u8; 6]| {
+        let mac = text(mac);
+        let LinkAddresses {
+            gateway_v4,
+            host_v4,
+            gateway_v6,
+            host_v6,
+        } = link;
+        lines += &format!(
+            "address add {gateway_v4}/30 dev {interface}\n\
+             neighbour add {host_v4} lladdr {mac} nud permanent dev {interface}\n"
+        );
+        if ipv6 {
+            lines += &format!(
+                "address add {gateway_v6}/126 dev {interface} nodad\n\
+                 neighbour add {host_v6} lladdr {mac} nud permanent dev {interface}\n"
+            );
+        }
+    };
+    link(GATEWAY_INSIDE, &addresses.inside, inside_mac);
+    link(GATEWAY_OUTSIDE, &addresses.outside, outside_mac);
+    let default_v4: IpNet = IpNet::V4(ipnet::Ipv4Net::default());
+    let default_v6: IpNet = IpNet::V6(ipnet::Ipv6Net::default());
+    let inside = inside
+        .iter()
+        .map(|net| (*net, GATEWAY_INSIDE, &addresses.inside));
+    let outside = [default_v4, default_v6].map(|net| (net, GATEWAY_OUTSIDE, &addresses.outside));
+    for (net, interface, link) in inside.chain(outside) {
+        // `replace`: an inside network may well be the whole of the Internet.
+        let net = net.trunc();
+        match net {
+            IpNet::V4(_) => {
+                lines += &format!("route replace {net} via {} dev {interface}\n", link.host_v4);
+            }
+            IpNet::V6(_) if ipv6 => {
+                lines += &format!(
+                    "-6 route replace {net} via {} dev {interface}\n",
+                    link.host_v6
+                );
+            }
+            IpNet::V6(_) => {}
+        }
+    }
+    lines
+}
+
+fn text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A host says nothing by itself.
+fn quiet_host() -> io::Result<()> {
+    sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
+    sysctl("net/ipv6/conf/default/disable_ipv6", "1")
+}
+
+fn router(ipv6: bool, nat: bool) -> io::Result<()> {
+    sysctl("net/ipv4/ip_forward", "1")?;
+    for interface in ["all", "default"] {
+        sysctl(&format!("net/ipv4/conf/{interface}/rp_filter"), "0")?;
+        sysctl(&format!("net/ipv4/conf/{interface}/send_redirects"), "0")?;
+        if ipv6 {
+            sysctl(&format!("net/ipv6/conf/{interface}/disable_ipv6"), "0")?;
+            sysctl(&format!("net/ipv6/conf/{interface}/forwarding"), "1")?;
+            sysctl(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?;
+            sysctl(
+                &format!("net/ipv6/conf/{interface}/router_solicitations"),
+                "0",
+            )?;
+        }
+    }
+    if nat {
+        // So that connections first seen in the middle are translated as well.
+        sysctl("net/netfilter/nf_conntrack_tcp_loose", "1")?;
+        sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1")?;
+    }
+    Ok(())
+}
+
+/// Sets a kernel parameter of the calling thread's network namespace.
+fn sysctl(name: &str, value: &str) -> io::Result<()> {
+    fs::write(Path::new("/proc/sys").join(name), value)
+        .map_err(|error| io::Error::new(error.kind(), format!("{name} = {value}: {error}")))
+}
+
+/// Runs lines of `ip` commands in a namespace.
+fn ip(netns: &Netns, lines: String) -> Result<(), LabError> {
+    let mut command = Command::new("ip");
+    command
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    run(netns, command, Some(lines), "iproute2")
+}
+
+/// Runs a tool in a namespace to its end. `package` is where it comes from.
+pub(super) fn run(
+    netns: &Netns,
+    mut command: Command,
+    input: Option<String>,
+    package: &str,
+) -> Result<(), LabError> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    netns.place(&mut command);
+    let output = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(|mut child| {
+            if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+                stdin.write_all(input.as_bytes())?;
+            }
+            child.wait_with_output()
+        });
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(LabError::Tool {
+            tool: name,
+            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LabError::MissingTool {
+            tool: name,
+            package: package.to_owned(),
+        }),
+        Err(error) => Err(LabError::failed(&format!("running {name}"), error)),
+    }
+}

@@ -1,0 +1,362 @@
+//! One capture through the gate, the engine and the policy, packet by packet.
+
+use ipnet::{IpNet, Ipv6Net};
+use prefix_trie::PrefixSet;
+use rustc_hash::FxHashMap;
+use skype_ips_common::gate::{Outcome, Side, Work, judge};
+use skype_ips_common::layout::{
+    Address, Counter, EndpointKey, FlowKey, GateConfig, PolicyEntry, UDP, Verdict, kind,
+};
+use skype_ips_common::mark::Code;
+use skype_ips_common::parse::{Fragment, Headers, Refusal, Slice, headers};
+
+use super::conversations::{Conversations, Detection};
+use super::report::Report;
+use crate::capture::Record;
+use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
+use crate::kernel::{MemoryTables, VerdictTables};
+use crate::policy::{Action, Config, Mode, PolicySet, mapped_prefix};
+use crate::telemetry::StatsCounters;
+
+/// How often the engine may forget, nanoseconds of the capture's time.
+const TICK: u64 = 1_000_000_000;
+
+/// What the gate said of a packet, for one inside host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Where on a gateway it would have been met.
+    pub side: Side,
+    /// The flow, inside host first; protocol 0 where the gate didn't get that far.
+    pub key: FlowKey,
+    /// What the gate said, before user space had its word.
+    pub outcome: Outcome,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its conversation; `None` if it is neither TCP nor UDP, undecodable, or a fragment without
+    /// its first.
+    pub conversation: Option<usize>,
+    /// What the gate said, in the order in which a gateway's hooks would have asked it.
+    pub judged: [Option<Judged>; 2],
+    /// What was done: alert means that it passed as part of known Skype.
+    pub action: Action,
+}
+
+/// An endpoint's proof.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    pub(super) at: u64,
+    pub(super) finding: Finding,
+    pub(super) evidence: Vec<&'static str>,
+}
+
+/// What the report has to know about a conversation besides its packets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    /// The flows as which it was judged, one per inside end.
+    pub(super) flows: [Option<FlowKey>; 2],
+    /// Engine time of its last packet.
+    pub(super) last: u64,
+}
+
+/// Replays one capture.
+#[derive(Debug)]
+pub struct Driver {
+    pub(super) policies: PolicySet,
+    pub(super) mode: Mode,
+    pub(super) hash: String,
+    inside: PrefixSet<Ipv6Net>,
+    tables: MemoryTables,
+    gate: GateConfig,
+    work: Work,
+    engine: Engine,
+    events: Vec<Event>,
+    now: u64,
+    next_tick: u64,
+    first: Option<u64>,
+    more_request: u8,
+    pub(super) conversations: Conversations,
+    pub(super) keys: Vec<Keys>,
+    /// Proofs of endpoints, the oldest first; the last holds while `known` says so.
+    pub(super) proofs: FxHashMap<EndpointKey, Vec<Proof>>,
+    known: FxHashMap<EndpointKey, Finding>,
+    pub(super) stats: StatsCounters,
+}
+
+impl Driver {
+    /// A driver for one capture. Hosts in `inside` are inside; hosts that no policy of `config`
+    /// covers are watched, and nothing is done to them.
+    pub fn new(config: &Config, mode: Mode, settings: Settings, inside: &[IpNet]) -> Self {
+        let mut compiled = config.policies.compile(mode, 0);
+        // A policy without rows in the action table allows everything.
+        let everybody = PolicyEntry {
+            index: config.policies.policies().len() as u16,
+            epoch: 0,
+        };
+        compiled.prefixes.push((Address::default(), 0, everybody));
+        Self {
+            policies: config.policies.clone(),
+            mode,
+            hash: config.hash.clone(),
+            inside: inside.iter().map(|net| mapped_prefix(*net)).collect(),
+            tables: MemoryTables::new(&compiled),
+            gate: GateConfig {
+                queues: u32::from(config.gateway.queues.count),
+                ..GateConfig::default()
+            },
+            work: Work::default(),
+            engine: Engine::new(settings),
+            events: Vec::new(),
+            now: 0,
+            next_tick: 0,
+            first: None,
+            more_request: 0,
+            conversations: Conversations::new(),
+            keys: Vec::new(),
+            proofs: FxHashMap::default(),
+            known: FxHashMap::default(),
+            stats: StatsCounters::default(),
+        }
+    }
+
+    /// The conversations so far.
+    pub fn conversations(&self) -> &Conversations {
+        &self.conversations
+    }
+
+    /// Takes in the next packet.
+    pub fn packet(&mut self, record: &Record) -> Step {
+        // A clock never goes back; captures of several interfaces sometimes do.
+        self.now = self.now.max(record.timestamp);
+        self.first.get_or_insert(self.now);
+        self.tick();
+        self.stats.packets += 1;
+        self.stats.bytes += u64::from(record.wire_len);
+        let mut step = Step {
+            conversation: None,
+            judged: [None; 2],
+            action: Action::Allow,
+        };
+        let slice = Slice::with_wire_len(&record.data, record.wire_len);
+        let headers = match headers(&slice, record.link) {
+            Ok(headers) => headers,
+            Err(refusal) => {
+                self.stats.undecodable += u64::from(refusal == Refusal::Undecodable);
+                return step;
+            }
+        };
+        let time = record.timestamp;
+        step.conversation = self.conversations.observe(time, &headers, &record.vlan);
+        if let Some(index) = step.conversation {
+            self.keys.resize(self.conversations.len(), Keys::default());
+            self.keys[index].last = self.now;
+        }
+        let mut dropped = false;
+        for (slot, side) in self.sides(&headers).into_iter().enumerate() {
+            if dropped {
+                break;
+            }
+            let Some(side) = side else {
+                continue;
+            };
+            let outcome = judge(
+                &slice,
+                record.link,
+                side,
+                0,
+                self.now,
+                &self.gate,
+                &mut self.tables,
+                &mut self.work,
+            );
+            let key = *self.work.key();
+            step.judged[slot] = Some(Judged { side, key, outcome });
+            if key.protocol == 0 {
+                continue;
+            }
+            if let Some(index) = step.conversation {
+                self.keys[index].flows[slot].get_or_insert(key);
+            }
+            dropped = match outcome {
+                Outcome::Drop => true,
+                Outcome::Pass(Code::Inspect(_)) => {
+                    self.inspect(record, &headers, side, key, step.conversation)
+                }
+                Outcome::Pass(_) => false,
+            };
+            self.know_endpoint(&key, step.conversation);
+        }
+        if let Some(index) = step.conversation {
+            let conversation = self.conversations.get_mut(index);
+            conversation.dropped += u64::from(dropped);
+            if conversation.detection.is_some() {
+                step.action = Action::Alert;
+            }
+        }
+        if dropped {
+            self.stats.dropped += 1;
+            step.action = Action::Drop;
+        }
+        step
+    }
+
+    /// Ends the replay.
+    pub fn finish(mut self) -> Report {
+        self.stats.seconds = self.first.map_or(0.0, |first| {
+            (self.now - first) as f64 / 1_000_000_000.0
+        });
+        self.stats.queued = self.tables.counter(Counter::Tagged);
+        Report::new(self)
+    }
+
+    /// The capture's time of the newest packet.
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn tick(&mut self) {
+        if self.now < self.next_tick {
+            return;
+        }
+        self.next_tick = self.now.saturating_add(TICK);
+        self.engine.tick(self.now, &mut self.events);
+        self.take_events(None);
+    }
+
+    /// Where a gateway between inside and outside would meet the packet. Between two inside hosts
+    /// it passes two inside interfaces. Where neither is inside, both are taken for it: the
+    /// capture may come from a public host or from its provider.
+    fn sides(&self, headers: &Headers) -> [Option<Side>; 2] {
+        match (
+            self.is_inside(&headers.source),
+            self.is_inside(&headers.destination),
+        ) {
+            (true, true) => [Some(Side::InsideIngress), Some(Side::InsideEgress)],
+            (true, false) => [Some(Side::InsideIngress), None],
+            (false, true) => [Some(Side::Inbound), None],
+            (false, false) => [Some(Side::InsideIngress), Some(Side::Inbound)],
+        }
+    }
+
+    fn is_inside(&self, host: &Address) -> bool {
+        let host = Ipv6Net::from(std::net::Ipv6Addr::from(*host));
+        self.inside.get_lpm(&host).is_some()
+    }
+
+    /// What user space does with a packet that the gate sent up; true if it drops it.
+    fn inspect(
+        &mut self,
+        record: &Record,
+        headers: &Headers,
+        side: Side,
+        key: FlowKey,
+        conversation: Option<usize>,
+    ) -> bool {
+        // What follows the first fragment has no message head and no sequence number.
+        if matches!(headers.fragment, Fragment::Later(_)) {
+            return false;
+        }
+        let start = headers.payload_offset as usize;
+        let payload = record.data.get(start..).unwrap_or_default();
+        let payload = &payload[..payload.len().min(headers.payload_len as usize)];
+        let packet = Packet {
+            now: self.now,
+            key,
+            outbound: side == Side::InsideIngress,
+            tcp_seq: headers.tcp_seq,
+            payload,
+            payload_len: headers.payload_len,
+        };
+        let answer = self.engine.packet(&packet, &mut self.events);
+        self.take_events(conversation);
+        if answer.more > 0 {
+            self.more_request = self.more_request.wrapping_add(1).max(1);
+            let Ok(()) = self.tables.set_verdict(
+                &key,
+                Verdict {
+                    kind: kind::OPEN,
+                    more: answer.more,
+                    more_request: self.more_request,
+                    ..Verdict::default()
+                },
+            );
+        }
+        answer.finding.is_some_and(|finding| {
+            self.policies.effective(
+                &key.inside,
+                finding.role,
+                finding.class,
+                finding.confidence,
+                self.mode,
+            ) == Some(Action::Drop)
+        })
+    }
+
+    fn take_events(&mut self, conversation: Option<usize>) {
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                Event::Found {
+                    at,
+                    subject,
+                    finding,
+                    evidence,
+                    ..
+                } => {
+                    let names: Vec<_> = evidence.iter().map(|evidence| evidence.name).collect();
+                    let Ok(()) = match subject {
+                        Subject::Flow(key) => self.tables.set_verdict(&key, finding.verdict()),
+                        Subject::Endpoint(key) => {
+                            self.known.insert(key, finding);
+                            self.proofs.entry(key).or_default().push(Proof {
+                                at,
+                                finding,
+                                evidence: names.clone(),
+                            });
+                            self.tables.set_endpoint(&key, finding.verdict())
+                        }
+                    };
+                    self.decide(conversation, finding, names);
+                }
+                Event::Forgotten(key) => {
+                    self.known.remove(&key);
+                    let Ok(()) = self.tables.remove_endpoint(&key);
+                }
+            }
+        }
+    }
+
+    /// A UDP packet of a known endpoint decides its conversation.
+    fn know_endpoint(&mut self, key: &FlowKey, conversation: Option<usize>) {
+        if key.protocol != UDP {
+            return;
+        }
+        let Some(finding) = self.known.get(&key.endpoint()).copied() else {
+            return;
+        };
+        let proof = self.proofs.get(&key.endpoint()).and_then(|all| all.last());
+        let evidence = proof.map_or(&[][..], |proof| &proof.evidence);
+        let names = std::iter::once("endpoint").chain(evidence.iter().copied());
+        self.decide(conversation, finding, names.collect());
+    }
+
+    /// The packet at hand decides its conversation, unless an earlier one did.
+    fn decide(
+        &mut self,
+        conversation: Option<usize>,
+        finding: Finding,
+        evidence: Vec<&'static str>,
+    ) {
+        let Some(index) = conversation else {
+            return;
+        };
+        let conversation = self.conversations.get_mut(index);
+        let decided_at_packet = Some(conversation.total_packets());
+        conversation.detection.get_or_insert(Detection {
+            finding,
+            evidence,
+            decided_at_packet,
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! What a replayed capture turned out to hold.
+
+use rustc_hash::FxHashMap;
+use skype_ips_common::layout::{EndpointKey, UDP};
+
+use super::conversations::{Conversations, Detection};
+use super::driver::{Driver, Keys, Proof};
+use crate::hosts::endpoints::PROVED_LIFE;
+use crate::policy::{Action, Mode, PolicySet};
+use crate::telemetry::{FlowRecord, StatsCounters};
+
+/// The end of a replay.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// All conversations, with what was found and done.
+    pub conversations: Conversations,
+    /// Totals.
+    pub stats: StatsCounters,
+    /// The capture's time of its newest packet, nanoseconds since the Unix epoch.
+    pub end: u64,
+    hash: String,
+}
+
+impl Report {
+    pub(super) fn new(driver: Driver) -> Self {
+        let end = driver.now();
+        let Driver {
+            policies,
+            mode,
+            hash,
+            mut conversations,
+            keys,
+            proofs,
+            mut stats,
+            ..
+        } = driver;
+        for (index, keys) in keys.iter().enumerate() {
+            let conversation = conversations.get_mut(index);
+            if conversation.detection.is_none() && conversation.protocol == UDP {
+                conversation.detection = retrospective(keys, &proofs);
+            }
+            let found = conversation.detection.as_ref();
+            conversation.policy = done(keys, found, &policies, mode);
+            stats.skype_flows += u64::from(conversation.detection.is_some());
+        }
+        stats.flows = conversations.len() as u64;
+        Self {
+            conversations,
+            stats,
+            end,
+            hash,
+        }
+    }
+
+    /// The records of all conversations, in the order of their start.
+    pub fn records<'a>(&'a self, capture: &'a str) -> impl Iterator<Item = FlowRecord> + 'a {
+        let order = self.conversations.in_report_order().into_iter();
+        order.map(move |index| self.conversations.get(index).record(capture, &self.hash))
+    }
+}
+
+/// A conversation is Skype if its endpoint was proved after its last packet: as long after as a
+/// proof holds without a hit.
+fn retrospective(keys: &Keys, proofs: &FxHashMap<EndpointKey, Vec<Proof>>) -> Option<Detection> {
+    let proofs = keys
+        .flows
+        .iter()
+        .flatten()
+        .filter_map(|key| proofs.get(&key.endpoint()));
+    let proof = proofs
+        .flatten()
+        .find(|proof| (keys.last..=keys.last.saturating_add(PROVED_LIFE)).contains(&proof.at))?;
+    let names = std::iter::once("endpoint").chain(proof.evidence.iter().copied());
+    Some(Detection {
+        finding: proof.finding,
+        evidence: names.collect(),
+        decided_at_packet: None,
+    })
+}
+
+/// The policy of the conversation's inside host and what it did; of two inside hosts the stricter.
+fn done(
+    keys: &Keys,
+    detection: Option<&Detection>,
+    policies: &PolicySet,
+    mode: Mode,
+) -> Option<(String, Action)> {
+    let mut strictest: Option<(String, Action)> = None;
+    for host in keys.flows.iter().flatten().map(|key| key.inside) {
+        let Some((_, policy)) = policies.of(&host) else {
+            continue;
+        };
+        let action = detection
+            .and_then(|detection| {
+                let found = detection.finding;
+                policies.effective(&host, found.role, found.class, found.confidence, mode)
+            })
+            .unwrap_or(Action::Allow);
+        if strictest.as_ref().is_none_or(|(_, other)| action > *other) {
+            strictest = Some((policy.name.clone(), action));
+        }
+    }
+    strictest
+}

@@ -1,0 +1,9 @@
+//! What the drivers tell the world: event records in the shape of Suricata's EVE.
+
+pub mod community_id;
+pub mod eve;
+
+pub use eve::{
+    AlertPolicy, AlertRecord, AlertSkype, FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts,
+    SkypeDetail, StatsCounters, StatsRecord, timestamp,
+};
