@@ -12,7 +12,7 @@ use skype_ips_common::parse::{HEAD_LEN, Packet};
 ///
 /// Invariant: offsets into `bytes` up to `HEAD_LEN`, and four bytes on, lie inside.
 #[repr(C)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     bytes: [u8; HEAD_LEN as usize + 8],
     work: Work,
 }
@@ -23,14 +23,14 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(Hook::ALL.l
 
 /// The gate's working memory for a hook.
 #[inline(always)]
-pub fn work(hook: Hook) -> Option<&'static mut Work> {
+pub(crate) fn work(hook: Hook) -> Option<&'static mut Work> {
     let scratch = SCRATCH.get_ptr_mut(hook as u32)?;
     // SAFETY: the slot is this CPU's and this hook's own, and each program asks for it once.
     Some(unsafe { &mut (*scratch).work })
 }
 
 /// The head of the packet being judged.
-pub struct Head {
+pub(crate) struct Head {
     bytes: *const u8,
     loaded: u32,
     len: u32,
@@ -38,7 +38,7 @@ pub struct Head {
 
 impl Head {
     #[inline(always)]
-    pub fn of_xdp(context: &XdpContext) -> Option<Self> {
+    pub(crate) fn of_xdp(context: &XdpContext) -> Option<Self> {
         let len = (context.data_end() - context.data()) as u32;
         let scratch = SCRATCH.get_ptr_mut(Hook::Xdp as u32)?;
         let loaded = bounded(len)?;
@@ -48,7 +48,7 @@ impl Head {
     }
 
     #[inline(always)]
-    pub fn of_skb(context: &TcContext, hook: Hook) -> Option<Self> {
+    pub(crate) fn of_skb(context: &TcContext, hook: Hook) -> Option<Self> {
         let len = context.len();
         let scratch = SCRATCH.get_ptr_mut(hook as u32)?;
         let loaded = bounded(len)?;

@@ -42,20 +42,20 @@ static COUNTERS: PerCpuArray<u64> =
 
 /// What the daemon told the gate; `None` until it has.
 #[inline(always)]
-pub fn config() -> Option<&'static GateConfig> {
+pub(crate) fn config() -> Option<&'static GateConfig> {
     CONFIG.get(0).filter(|config| config.mark_mask != 0)
 }
 
 /// The interface that a packet is on, if it is one of ours.
 #[inline(always)]
-pub fn interface(ifindex: u32) -> Option<&'static Interface> {
+pub(crate) fn interface(ifindex: u32) -> Option<&'static Interface> {
     // SAFETY: the daemon writes an entry whole before it attaches the programs, and never again.
     unsafe { INTERFACES.get(&ifindex) }
 }
 
 /// The tables, for the hook that this runs in.
-pub struct KernelTables {
-    pub hook: Hook,
+pub(crate) struct KernelTables {
+    pub(crate) hook: Hook,
 }
 
 impl Tables for KernelTables {

@@ -46,6 +46,16 @@ fn head(stream: &[u8]) -> Outcome {
     }
 }
 
+/// One direction: the client's blank record in a segment of its own, not yet answered. TLS forbids
+/// it, but a fuzzer might send it: it counts only towards a server that is known otherwise.
+pub fn unanswered(segment: &[u8], len: u32) -> Outcome {
+    if len == CLIENT_BLANK.len() as u32 {
+        begins(segment, &CLIENT_BLANK)
+    } else {
+        Outcome::No
+    }
+}
+
 /// Both directions: the blank records, whichever end is the client.
 pub fn blank_records(streams: [&[u8]; 2]) -> Outcome {
     let [one, other] = streams;

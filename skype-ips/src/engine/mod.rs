@@ -178,6 +178,3 @@ fn client(class: Class, evidence: &[Evidence]) -> Option<Finding> {
         confidence: Confidence::from_bits(bits)?,
     })
 }
-
-#[cfg(test)]
-mod tests;

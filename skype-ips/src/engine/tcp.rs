@@ -16,6 +16,7 @@ impl Engine {
             };
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
+        let acquainted = self.flows.acquainted(key);
         let opening = self.flows.opening(key, now);
         let new = opening.place(
             direction,
@@ -26,7 +27,7 @@ impl Engine {
         if !new {
             return Answer::default();
         }
-        match judge(opening.heads()) {
+        match judge(opening.heads(), acquainted) {
             Judgement::Proved(kind, evidence) => {
                 let class = match kind {
                     Kind::Signaling => Class::Signaling,

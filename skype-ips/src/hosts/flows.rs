@@ -1,6 +1,8 @@
 //! Flows whose first packets are still looked at, and TCP flows that were found.
 
-use skype_ips_common::layout::FlowKey;
+use std::hash::Hash;
+
+use skype_ips_common::layout::{Address, FlowKey};
 
 use super::Recent;
 use crate::detect::stream::{Head, Placed};
@@ -12,6 +14,8 @@ pub const OPEN_LIFE: u64 = 120 * SECOND;
 /// How long a finding about a TCP flow is remembered after its last packet that came up,
 /// nanoseconds. What is done with the flow doesn't hang on it: the drivers' tables do that.
 pub const FOUND_LIFE: u64 = 3600 * SECOND;
+/// How long two hosts count as acquainted after a TCP flow between them was found, nanoseconds.
+pub const ACQUAINTANCE_LIFE: u64 = 300 * SECOND;
 /// Requests for more packets per flow.
 const REQUESTS: u8 = 2;
 /// Packets asked for at once: the rest of an opening, the answer, and one repetition.
@@ -71,7 +75,15 @@ pub struct Flows<F> {
     udp: Recent<FlowKey, Exchanges>,
     tcp: Recent<FlowKey, Opening>,
     found: Recent<FlowKey, F>,
+    acquainted: Recent<Pair, ()>,
     most: usize,
+}
+
+/// Zone, inside host and outside host.
+type Pair = (u16, Address, Address);
+
+fn pair(key: &FlowKey) -> Pair {
+    (key.zone, key.inside, key.outside)
 }
 
 impl<F: Copy> Flows<F> {
@@ -81,18 +93,19 @@ impl<F: Copy> Flows<F> {
             udp: Recent::default(),
             tcp: Recent::default(),
             found: Recent::default(),
+            acquainted: Recent::default(),
             most: most.max(1),
         }
     }
 
     /// The recent messages of a UDP flow, remembered from now on.
     pub fn exchanges(&mut self, key: &FlowKey, now: u64) -> &mut Exchanges {
-        entry(&mut self.udp, key, now, self.most)
+        entry_or(&mut self.udp, key, now, self.most, Exchanges::default())
     }
 
     /// The openings of a TCP flow, remembered from now on.
     pub fn opening(&mut self, key: &FlowKey, now: u64) -> &mut Opening {
-        entry(&mut self.tcp, key, now, self.most)
+        entry_or(&mut self.tcp, key, now, self.most, Opening::default())
     }
 
     /// What a TCP flow was found to be.
@@ -108,10 +121,13 @@ impl<F: Copy> Flows<F> {
     /// Remembers what a TCP flow was found to be.
     pub fn found(&mut self, key: &FlowKey, finding: F, now: u64) {
         self.tcp.remove(key);
-        if self.found.len() >= self.most {
-            self.found.pop_oldest();
-        }
-        self.found.insert(*key, finding, now);
+        *entry_or(&mut self.found, key, now, self.most, finding) = finding;
+        entry_or(&mut self.acquainted, &pair(key), now, self.most, ());
+    }
+
+    /// Whether another TCP flow between the two hosts was found lately.
+    pub fn acquainted(&self, key: &FlowKey) -> bool {
+        self.acquainted.get(&pair(key)).is_some()
     }
 
     /// Forgets what was silent for too long.
@@ -121,22 +137,25 @@ impl<F: Copy> Flows<F> {
         while self.tcp.pop_older_than(before).is_some() {}
         let before = now.saturating_sub(FOUND_LIFE);
         while self.found.pop_older_than(before).is_some() {}
+        let before = now.saturating_sub(ACQUAINTANCE_LIFE);
+        while self.acquainted.pop_older_than(before).is_some() {}
     }
 }
 
-fn entry<'a, V: Default>(
-    flows: &'a mut Recent<FlowKey, V>,
-    key: &FlowKey,
+/// An entry, put in if it is not there, as the newest; the longest silent makes room.
+fn entry_or<'a, K: Copy + Eq + Hash, V>(
+    map: &'a mut Recent<K, V>,
+    key: &K,
     now: u64,
     most: usize,
+    fresh: V,
 ) -> &'a mut V {
-    if flows.get(key).is_none() {
-        if flows.len() >= most {
-            flows.pop_oldest();
+    if map.get(key).is_none() {
+        if map.len() >= most {
+            map.pop_oldest();
         }
-        flows.insert(*key, V::default(), now);
+        map.insert(*key, fresh, now);
     }
-    flows
-        .touch(key, now)
+    map.touch(key, now)
         .expect("it was there, or was inserted just now")
 }

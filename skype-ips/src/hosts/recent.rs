@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_longest_left_alone_goes_first() {
         let mut map = Recent::default();
-        for key in 0..4 {
+        for key in 0..4_u32 {
             map.insert(key, "", u64::from(key));
         }
         assert!(map.touch(&0, 10).is_some());

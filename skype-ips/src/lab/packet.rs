@@ -214,11 +214,6 @@ impl Packet {
         self.protocol
     }
 
-    /// Whether it is a fragment of a longer packet.
-    pub(super) fn is_fragment(&self) -> bool {
-        self.fragment
-    }
-
     /// Sender.
     pub(super) fn source(&self) -> IpAddr {
         self.address(12, 8)

@@ -152,7 +152,7 @@ fn routes(
             }
             IpNet::V6(_) if ipv6 => {
                 lines += &format!(
-                    "-6 route replace {net} via {} dev {interface}\n",
+                    "route replace {net} via {} dev {interface}\n",
                     link.host_v6
                 );
             }

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let versions = toolchain.versions()?;
     eprintln!("{}, {}", versions.rustc, versions.bpf_linker);
     match kept {
-        Some(kept) => check(&toolchain, versions, &kept),
+        Some(kept) => check(&toolchain, &versions, &kept),
         None => Ok(keep(&toolchain, versions)?),
     }
 }
@@ -69,13 +69,13 @@ fn kept() -> Result<Manifest, Failure> {
     Ok(manifest)
 }
 
-fn check(toolchain: &Toolchain, versions: Versions, kept: &Manifest) -> Result<(), Failure> {
+fn check(toolchain: &Toolchain, versions: &Versions, kept: &Manifest) -> Result<(), Failure> {
     // Built from nothing, so that nothing of an earlier build can vouch for it.
     let folder = workspace::target_folder()?.join("ebpf-check");
     clear(&folder)?;
     let outcome = recipe::build(toolchain, &folder)
         .map_err(Failure::from)
-        .and_then(|fresh| judge(&fresh, &versions, kept));
+        .and_then(|fresh| judge(&fresh, versions, kept));
     clear(&folder)?;
     outcome
 }

@@ -28,7 +28,7 @@ pub(crate) fn build(toolchain: &Toolchain, target_folder: &Path) -> Result<PathB
     // The registry's folders must be there before their names can be taken out.
     process::run(
         cargo(toolchain)
-            .args(["fetch", "--locked"])
+            .args(["fetch", "--locked", "--target", TARGET])
             .current_dir(&root),
     )?;
     process::run(

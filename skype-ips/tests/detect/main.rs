@@ -1,0 +1,8 @@
+//! What the engine finds, and what it leaves alone: on packets out of open captures (their hex is
+//! quoted with its source), and on made-up ones.
+
+mod endpoints;
+mod flows;
+mod memory;
+mod never_and_always;
+mod support;

@@ -1,0 +1,118 @@
+//! Packets without a network.
+
+use skype_ips::engine::{Answer, Engine, Event, Packet, Settings, Subject};
+use skype_ips_common::layout::{FlowKey, TCP, UDP, mapped};
+use skype_ips_common::lcg;
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const MILLISECOND: u64 = 1_000_000;
+
+/// Inside 192.168.1.2:35990 unless said otherwise.
+pub fn flow(protocol: u8, outside: [u8; 4], outside_port: u16) -> FlowKey {
+    FlowKey {
+        zone: 0,
+        protocol,
+        reserved: 0,
+        inside_port: 35_990,
+        outside_port,
+        inside: mapped([192, 168, 1, 2]),
+        outside: mapped(outside),
+    }
+}
+
+pub fn udp(outside: [u8; 4], outside_port: u16) -> FlowKey {
+    flow(UDP, outside, outside_port)
+}
+
+pub fn tcp(outside_port: u16) -> FlowKey {
+    flow(TCP, [198, 51, 100, 9], outside_port)
+}
+
+pub fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
+    (0..hex.len()).step_by(2).map(digit).collect()
+}
+
+pub fn steps(mut state: u32, count: u32) -> u32 {
+    for _ in 0..count {
+        state = lcg::next(state);
+    }
+    state
+}
+
+/// A run of the generator's low bytes.
+pub fn padding(first: u8, len: usize) -> Vec<u8> {
+    std::iter::successors(Some(first), |byte| Some(lcg::next_byte(*byte)))
+        .take(len)
+        .collect()
+}
+
+/// A type-2 datagram of 18 bytes.
+pub fn probe(id: u16, iv: u32) -> Vec<u8> {
+    let mut payload = id.to_be_bytes().to_vec();
+    payload.push(2);
+    payload.extend(iv.to_be_bytes());
+    payload.extend((iv.rotate_left(11) ^ u32::from(id)).to_be_bytes());
+    payload.extend([0x5a; 7]);
+    payload
+}
+
+/// An engine and what it said.
+pub struct Trial {
+    pub engine: Engine,
+    pub events: Vec<Event>,
+    pub now: u64,
+}
+
+impl Trial {
+    pub fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    pub fn with(settings: Settings) -> Self {
+        Self {
+            engine: Engine::new(settings),
+            events: Vec::new(),
+            now: 1_000 * SECOND,
+        }
+    }
+
+    pub fn later(&mut self, time: u64) {
+        self.now += time;
+        self.engine.tick(self.now, &mut self.events);
+    }
+
+    pub fn datagram(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) -> Answer {
+        self.segment(key, outbound, 0, payload)
+    }
+
+    pub fn segment(&mut self, key: FlowKey, outbound: bool, seq: u32, payload: &[u8]) -> Answer {
+        let packet = Packet {
+            now: self.now,
+            key,
+            outbound,
+            tcp_seq: seq,
+            payload,
+            payload_len: payload.len() as u32,
+        };
+        self.engine.packet(&packet, &mut self.events)
+    }
+
+    /// Names of the evidence of all findings, and whether they are about endpoints.
+    pub fn found(&self) -> Vec<(&'static str, bool)> {
+        let found = self.events.iter().filter_map(|event| match event {
+            Event::Found {
+                subject, evidence, ..
+            } => Some((evidence, matches!(subject, Subject::Endpoint(_)))),
+            Event::Forgotten(_) => None,
+        });
+        found
+            .flat_map(|(evidence, endpoint)| evidence.iter().map(move |one| (one.name, endpoint)))
+            .collect()
+    }
+
+    pub fn forgotten(&self) -> usize {
+        let forgotten = |event: &&Event| matches!(event, Event::Forgotten(_));
+        self.events.iter().filter(forgotten).count()
+    }
+}
