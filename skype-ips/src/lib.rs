@@ -14,6 +14,8 @@ pub mod engine;
 pub mod gateway;
 pub mod hosts;
 pub mod kernel;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod policy;
 pub mod replay;
 pub mod telemetry;

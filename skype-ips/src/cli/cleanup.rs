@@ -25,6 +25,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         None => {
             let mut all = kernel::instances();
             let folders = std::fs::read_dir(&args.run_dir).into_iter().flatten().flatten();
+            let folders = folders.filter(|entry| entry.path().join("lock").exists());
             all.extend(folders.filter_map(|entry| entry.file_name().into_string().ok()));
             all.sort();
             all.dedup();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Failure;
 use crate::lab::{
-    Counts, LabError, Options, Outcome, Progress, again_in_user_namespace, catch_signals,
+    Counts, LabError, Options, Outcome, Progress, again_in_user_namespace, catch_signals, generate,
     in_user_namespace, replay,
 };
 use crate::policy::{HookChoice, Mode};
@@ -80,10 +80,7 @@ struct Generate {
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Replay(args) => run_replay(args),
-        Command::Generate(args) => {
-            let _ = args;
-            Ok(())
-        }
+        Command::Generate(args) => generate::write(&args.write, args.seed).map_err(Failure::failed),
     }
 }
 

@@ -233,7 +233,16 @@ fn table(out: &mut impl Write, report: &Report, capture: &str) -> io::Result<()>
     }
     let rows: Vec<_> = skype.iter().map(|conversation| row(conversation)).collect();
     let header = [
-        "", "from", "to", "packets", "class", "sure", "decided at", "action", "dropped", "evidence",
+        "",
+        "from",
+        "to",
+        "packets",
+        "class",
+        "sure",
+        "decided at",
+        "action",
+        "dropped",
+        "evidence",
     ]
     .map(str::to_owned);
     let mut widths = [0; 10];
@@ -251,7 +260,11 @@ fn table(out: &mut impl Write, report: &Report, capture: &str) -> io::Result<()>
     }
     let mut evidence = BTreeMap::<_, usize>::new();
     for conversation in &skype {
-        for name in conversation.detection.iter().flat_map(|found| &found.evidence) {
+        for name in conversation
+            .detection
+            .iter()
+            .flat_map(|found| &found.evidence)
+        {
             *evidence.entry(name).or_default() += 1;
         }
     }

@@ -42,7 +42,11 @@ pub fn judge(heads: &[Head; 2], acquainted: bool) -> Judgement {
             ("tls-fake-server", Kind::Signaling, tls::fake_server(bytes)),
             ("login-handshake", Kind::Login, login::message(bytes)),
             ("login-handshake", Kind::Login, unanswered),
-            ("tcp-legacy-stream", Kind::Signaling, tcp::legacy_stream(bytes)),
+            (
+                "tcp-legacy-stream",
+                Kind::Signaling,
+                tcp::legacy_stream(bytes),
+            ),
         ] {
             match outcome {
                 Outcome::Yes(bits) => return Judgement::Proved(kind, Evidence { name, bits }),
@@ -68,5 +72,9 @@ pub fn judge(heads: &[Head; 2], acquainted: bool) -> Judgement {
         let name = "tcp-key-exchange";
         return Judgement::Proved(Kind::Signaling, Evidence { name, bits });
     }
-    if open { Judgement::Open } else { Judgement::Nothing }
+    if open {
+        Judgement::Open
+    } else {
+        Judgement::Nothing
+    }
 }

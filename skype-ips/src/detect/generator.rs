@@ -24,8 +24,9 @@ pub const FAR: u64 = 300 * SECOND;
 pub const PROOF: i32 = 42;
 
 const SECOND: u64 = 1_000_000_000;
-/// Reordering: steps back that are evidence, and steps back that are at least not held against it.
+/// Steps back that are evidence: datagrams can overtake each other at the start of a sequence.
 const REORDERED: u32 = 64;
+/// Steps back that are at least not held against the endpoint.
 const OVERTAKEN: u32 = 1024;
 /// What a failed trial costs, and the most that is owed: one pair alone can't make up for it.
 const PENALTY: i32 = 16;
@@ -79,6 +80,45 @@ struct Head {
     extended: bool,
 }
 
+/// How a state stands to the head of a sequence.
+enum Relation {
+    /// So many steps on.
+    Later(u32),
+    /// So many steps back, and no more than overtaking explains.
+    Earlier(u32),
+    /// Neither.
+    None,
+    /// The head is too old to tell.
+    TooOld,
+}
+
+impl Head {
+    fn age(&self, now: u64) -> u64 {
+        now.saturating_sub(self.at)
+    }
+
+    fn relation(&self, now: u64, iv: u32) -> Relation {
+        let age = self.age(now);
+        if age > FAR {
+            return Relation::TooOld;
+        }
+        let most = if age <= NEAR {
+            MAX_STEPS
+        } else {
+            MAX_STEPS_FAR
+        };
+        let later = lcg::distance(self.sent.iv, iv);
+        let earlier = later.wrapping_neg();
+        if (1..=most).contains(&later) {
+            Relation::Later(later)
+        } else if (1..=OVERTAKEN).contains(&earlier) {
+            Relation::Earlier(earlier)
+        } else {
+            Relation::None
+        }
+    }
+}
+
 /// The case against one endpoint, from its own datagrams only.
 #[derive(Clone, Debug, Default)]
 pub struct Generator {
@@ -99,61 +139,48 @@ impl Generator {
         if self.heads.iter().flatten().any(|head| head.sent == sent) {
             return Trial::Neutral;
         }
-        let advanced = |id: u16| (1..=8).contains(&sent.id.wrapping_sub(id));
-        let counted = self.newest_id.is_some_and(advanced);
+        let counted = self.newest_id.is_some_and(|id| follows(sent.id, id));
         self.newest_id = Some(sent.id);
 
-        let age = |head: &Head| now.saturating_sub(head.at);
-        let compared = self.heads.iter().flatten().filter(|head| age(head) <= FAR);
-        let compared = compared.count() as u64;
+        let heads = self.heads.iter().flatten();
+        let compared = heads.filter(|head| head.age(now) <= FAR).count() as u64;
         let mut tried = false;
-        for index in 0..HEADS {
-            let Some(head) = self.heads[index] else {
+        for place in 0..HEADS {
+            let Some(head) = self.heads[place] else {
                 continue;
             };
-            let most = match age(&head) {
-                0..=NEAR => MAX_STEPS,
-                ..=FAR => MAX_STEPS_FAR,
-                _ => continue,
-            };
-            tried |= age(&head) <= NEAR;
-            let ahead = lcg::distance(head.sent.iv, sent.iv);
-            let behind = ahead.wrapping_neg();
-            if (1..=most).contains(&ahead) {
-                let bonus = match companion {
-                    Companion::Repetition { varied } if ahead <= MAX_STEPS_FAR => {
-                        if varied {
-                            24
-                        } else {
-                            13
-                        }
-                    }
-                    _ if advanced(head.sent.id) => 13,
-                    _ => 0,
-                };
-                self.heads[index] = Some(Head {
-                    at: now,
-                    sent,
-                    extended: true,
-                });
-                self.credit(odds(ahead, compared), bonus, companion);
-                return Trial::Fits;
-            }
-            if (1..=REORDERED).contains(&behind) && !head.extended {
-                let before = (1..=8).contains(&head.sent.id.wrapping_sub(sent.id));
-                self.heads[index] = Some(Head {
-                    extended: true,
-                    ..head
-                });
-                self.credit(
-                    odds(behind, compared),
-                    if before { 13 } else { 0 },
-                    companion,
-                );
-                return Trial::Fits;
-            }
-            if (1..=OVERTAKEN).contains(&behind) {
-                return Trial::Neutral;
+            match head.relation(now, sent.iv) {
+                Relation::Later(steps) => {
+                    let bonus = match companion {
+                        Companion::Repetition { varied: true } if steps <= MAX_STEPS_FAR => 24,
+                        Companion::Repetition { varied: false } if steps <= MAX_STEPS_FAR => 13,
+                        _ if follows(sent.id, head.sent.id) => 13,
+                        _ => 0,
+                    };
+                    self.heads[place] = Some(Head {
+                        at: now,
+                        sent,
+                        extended: true,
+                    });
+                    self.credit(odds(steps, compared), bonus, companion);
+                    return Trial::Fits;
+                }
+                Relation::Earlier(steps) if steps <= REORDERED && !head.extended => {
+                    let bonus = if follows(head.sent.id, sent.id) {
+                        13
+                    } else {
+                        0
+                    };
+                    self.heads[place] = Some(Head {
+                        extended: true,
+                        ..head
+                    });
+                    self.credit(odds(steps, compared), bonus, companion);
+                    return Trial::Fits;
+                }
+                Relation::Earlier(_) => return Trial::Neutral,
+                Relation::None => tried |= head.age(now) <= NEAR,
+                Relation::TooOld => {}
             }
         }
         self.begin(now, sent);
@@ -212,6 +239,11 @@ impl Generator {
         let parts = parts.into_iter().filter(|(_, bits)| *bits > 0);
         Some(parts.map(|(name, bits)| Evidence { name, bits }).collect())
     }
+}
+
+/// Whether a message ID is one of the next eight after another: 13 bits.
+fn follows(id: u16, other: u16) -> bool {
+    (1..=8).contains(&id.wrapping_sub(other))
 }
 
 /// Bits of a distance of `steps` either way from one of `compared` states.

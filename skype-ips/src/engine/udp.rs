@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
 use super::{Answer, Engine, Event, Packet, Subject, client};
+use crate::detect::Evidence;
 use crate::detect::generator::Trial;
 use crate::detect::udp::{self, Message};
-use crate::detect::Evidence;
 use crate::policy::{Class, from_mapped};
 
 /// ID 16 bits, address 32 bits.

@@ -26,9 +26,8 @@ pub struct Candidate {
 impl Candidate {
     /// Takes in that `peer` sees the endpoint under `named`; true if another peer said the same.
     pub fn named(&mut self, peer: &Address, named: Ipv4Addr) -> bool {
-        let seconded = |(other, other_named): &(Address, Ipv4Addr)| {
-            other != peer && *other_named == named
-        };
+        let seconded =
+            |(other, other_named): &(Address, Ipv4Addr)| other != peer && *other_named == named;
         if self.opinions.iter().any(seconded) {
             return true;
         }
@@ -112,8 +111,7 @@ impl<F: Copy> Endpoints<F> {
             .remove(key)
             .map(|candidate| candidate.generator)
             .unwrap_or_default();
-        self.proved
-            .insert(*key, Proved { finding, generator }, now);
+        self.proved.insert(*key, Proved { finding, generator }, now);
     }
 
     /// Forgets what was silent for too long; gives the next proved one that was, until `None`.

@@ -128,8 +128,13 @@ impl Exchange {
                 frame
             };
             self.write(side, &frame)?;
-            whole.fate = whole.fate.max(self.follow(side, segment)?);
-            if whole.fate != Fate::Delivered {
+            let fate = self.follow(side, segment)?;
+            whole.fate = whole.fate.max(fate);
+            if fate == Fate::Delivered {
+                if let (Some(translations), Side::Outside) = (&mut self.translations, side) {
+                    translations.answered(segment);
+                }
+            } else {
                 if self.missing.len() == REMEMBERED {
                     self.missing.pop_front();
                 }

@@ -15,7 +15,7 @@ mod error;
 mod exchange;
 pub mod generate;
 mod nat;
-mod netns;
+pub mod netns;
 mod packet;
 mod scratch;
 mod signals;

@@ -57,10 +57,19 @@ struct Conversation {
     outside: (IpAddr, u16),
 }
 
+/// What became of an inside address and port.
+#[derive(Clone, Copy, Debug)]
+struct Translation {
+    /// What the outside host sees instead.
+    seen: (IpAddr, u16),
+    /// Whether an inbound packet has come through.
+    answered: bool,
+}
+
 /// What the outside host sees instead of each inside address and port.
 #[derive(Debug, Default)]
 pub(super) struct Translations {
-    seen: FxHashMap<Conversation, (IpAddr, u16)>,
+    known: FxHashMap<Conversation, Translation>,
 }
 
 impl Translations {
@@ -72,24 +81,50 @@ impl Translations {
                 inside: (sent.source(), port),
                 outside: (sent.destination(), outside),
             };
-            self.seen.insert(conversation, (arrived.source(), seen));
+            let seen = (arrived.source(), seen);
+            let fresh = Translation {
+                seen,
+                answered: false,
+            };
+            self.known.entry(conversation).or_insert(fresh).seen = seen;
         }
     }
 
     /// An inbound packet as the outside host has to send it.
     pub(super) fn towards_gateway(&self, packet: &Packet) -> Result<Packet, Unroutable> {
-        let (outside, port) = packet.ports().ok_or(Unroutable::Protocol)?;
-        let conversation = Conversation {
-            protocol: packet.protocol(),
-            inside: (packet.destination(), port),
-            outside: (packet.source(), outside),
-        };
-        let (address, port) = self
-            .seen
+        let conversation = inbound(packet)?;
+        let translation = self
+            .known
             .get(&conversation)
             .ok_or(Unroutable::NoTranslation)?;
+        let (address, port) = translation.seen;
         let mut sent = packet.clone();
-        sent.redirect(*address, *port);
+        sent.redirect(address, port);
         Ok(sent)
     }
+
+    /// Learns from an inbound packet that has arrived. Connection tracking forgets a connection
+    /// whose first answer is a RST (`nf_conntrack_tcp_packet` in Linux).
+    pub(super) fn answered(&mut self, packet: &Packet) {
+        let Ok(conversation) = inbound(packet) else {
+            return;
+        };
+        if let Some(translation) = self.known.get_mut(&conversation) {
+            if packet.is_reset() && !translation.answered {
+                self.known.remove(&conversation);
+            } else {
+                translation.answered = true;
+            }
+        }
+    }
+}
+
+/// The conversation of an inbound packet as the inside host knows it.
+fn inbound(packet: &Packet) -> Result<Conversation, Unroutable> {
+    let (outside, port) = packet.ports().ok_or(Unroutable::Protocol)?;
+    Ok(Conversation {
+        protocol: packet.protocol(),
+        inside: (packet.destination(), port),
+        outside: (packet.source(), outside),
+    })
 }

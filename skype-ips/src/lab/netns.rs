@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// A network namespace held by a descriptor.
 #[derive(Debug)]
-pub(super) struct Netns {
+pub struct Netns {
     fd: OwnedFd,
 }
 
@@ -19,7 +19,7 @@ impl Netns {
     ///
     /// # Errors
     /// `PermissionDenied` without `CAP_SYS_ADMIN`.
-    pub(super) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         // A thread of its own: only that thread moves, and it ends here.
         let created = std::thread::spawn(|| {
             // SAFETY: takes no pointers; moves the calling thread only.
@@ -35,13 +35,13 @@ impl Netns {
     }
 
     /// A path under which other processes reach it, as long as this one lives.
-    pub(super) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd()).into()
     }
 
     /// Runs `work` inside, on a thread of its own. Sockets opened there belong to the namespace
     /// for good.
-    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
                 enter(self.fd.as_raw_fd())?;
@@ -55,7 +55,7 @@ impl Netns {
     }
 
     /// Makes a command run inside.
-    pub(super) fn place(&self, command: &mut Command) {
+    pub fn place(&self, command: &mut Command) {
         let fd = self.fd.as_raw_fd();
         // SAFETY: between fork and exec only setns is called, which is async-signal-safe; the
         // descriptor is open for as long as `self`, and the child has a copy of the table.

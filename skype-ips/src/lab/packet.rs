@@ -249,6 +249,12 @@ impl Packet {
         Some((word(0), word(2)))
     }
 
+    /// Whether it is a TCP RST.
+    pub(super) fn is_reset(&self) -> bool {
+        const RST: u8 = 0x04;
+        self.protocol == TCP && self.ports().is_some() && self.bytes[self.transport + 13] & RST != 0
+    }
+
     /// Whether a router would take it from one host to another.
     pub(super) fn check_forwardable(&self) -> Result<(), Unroutable> {
         let limit = if self.is_ipv4() {
@@ -402,7 +408,10 @@ impl Packet {
 
     /// The same as IPv6, between other addresses. Only whole TCP and UDP packets have an
     /// equivalent; an IPv6 packet stays as it is.
-    pub(super) fn to_ipv6(self, address: impl Fn(Ipv4Addr) -> Ipv6Addr) -> Result<Self, Unroutable> {
+    pub(super) fn to_ipv6(
+        self,
+        address: impl Fn(Ipv4Addr) -> Ipv6Addr,
+    ) -> Result<Self, Unroutable> {
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (self.source(), self.destination())
         else {
             return Ok(self);
@@ -417,10 +426,7 @@ impl Packet {
         bytes.extend(address(source).octets());
         bytes.extend(address(destination).octets());
         bytes.extend(body);
-        let len = bytes.len();
-        let mut packet = Self::parse(bytes, len)?;
-        packet.write_checksums();
-        Ok(packet)
+        Self::complete(bytes)
     }
 
     /// Whether addresses can be translated: by the lab or by a NAT that handles ports.
@@ -468,6 +474,14 @@ impl Packet {
             bytes[self.transport..self.transport + 2].fill(0);
         }
         bytes
+    }
+
+    /// A packet out of its bytes, with checksums made right.
+    pub(super) fn complete(bytes: Vec<u8>) -> Result<Self, Unroutable> {
+        let len = bytes.len();
+        let mut packet = Self::parse(bytes, len)?;
+        packet.write_checksums();
+        Ok(packet)
     }
 
     /// The IP packet in a frame that a host of the lab received; `None` if there is no whole one.

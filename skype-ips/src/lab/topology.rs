@@ -15,13 +15,14 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::LabError;
 use super::address::{LabAddresses, LinkAddresses};
 use super::netns::Netns;
-use super::wire::Wire;
+use super::wire::{self, Wire};
 
 /// The gateway's interface towards the inside host.
 pub(super) const GATEWAY_INSIDE: &str = "gw-in";
@@ -56,7 +57,11 @@ pub(super) struct Topology {
 
 impl Topology {
     /// Builds it. `inside` are the networks routed to the inside host.
-    pub(super) fn build(addresses: &LabAddresses, inside: &[IpNet], nat: bool) -> Result<Self, LabError> {
+    pub(super) fn build(
+        addresses: &LabAddresses,
+        inside: &[IpNet],
+        nat: bool,
+    ) -> Result<Self, LabError> {
         let namespace = || Netns::new().map_err(LabError::namespace);
         let (gateway, inside_ns, outside_ns) = (namespace()?, namespace()?, namespace()?);
         let ipv6 = Path::new("/proc/sys/net/ipv6").exists();
@@ -99,12 +104,44 @@ impl Topology {
                 _netns: netns,
             })
         };
-        Ok(Self {
+        let mut topology = Self {
             inside: host(inside_ns, INSIDE, 1)?,
             outside: host(outside_ns, OUTSIDE, 3)?,
             gateway,
-        })
+        };
+        topology.wait_for_links()?;
+        Ok(topology)
     }
+
+    /// Waits until both cables carry frames both ways: the kernel attaches queues to a new link
+    /// up to a second after the link is up, and drops what is sent before.
+    fn wait_for_links(&mut self) -> Result<(), LabError> {
+        let failed = |error| LabError::failed("waiting for the lab's links", error);
+        for (interface, host) in [
+            (GATEWAY_INSIDE, &mut self.inside),
+            (GATEWAY_OUTSIDE, &mut self.outside),
+        ] {
+            let mut near = self.gateway.run(|| Wire::open(interface)).map_err(failed)?;
+            probe(&mut near, &mut host.wire).map_err(failed)?;
+            probe(&mut host.wire, &mut near).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends frames of a protocol for local experiments (IEEE 802, 88b5) until one arrives.
+fn probe(from: &mut Wire, to: &mut Wire) -> io::Result<()> {
+    const FRAME: [u8; 14] = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 0x88, 0xb5];
+    for _ in 0..500 {
+        from.send(&FRAME)?;
+        wire::wait([from, to], Duration::from_millis(10))?;
+        while let Some(frame) = to.receive()? {
+            if frame.starts_with(&FRAME) {
+                return Ok(());
+            }
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Addresses, permanent neighbours and routes of the gateway, for `ip -batch`.
@@ -151,10 +188,7 @@ fn routes(
                 lines += &format!("route replace {net} via {} dev {interface}\n", link.host_v4);
             }
             IpNet::V6(_) if ipv6 => {
-                lines += &format!(
-                    "route replace {net} via {} dev {interface}\n",
-                    link.host_v6
-                );
+                lines += &format!("route replace {net} via {} dev {interface}\n", link.host_v6);
             }
             IpNet::V6(_) => {}
         }

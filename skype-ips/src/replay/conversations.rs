@@ -286,8 +286,14 @@ mod tests {
     #[test]
     fn both_directions_are_one_conversation() {
         let mut all = Conversations::new();
-        assert_eq!(all.observe(1, &headers(B, A, Fragment::Whole), &[7]), Some(0));
-        assert_eq!(all.observe(2, &headers(A, B, Fragment::Whole), &[]), Some(0));
+        assert_eq!(
+            all.observe(1, &headers(B, A, Fragment::Whole), &[7]),
+            Some(0)
+        );
+        assert_eq!(
+            all.observe(2, &headers(A, B, Fragment::Whole), &[]),
+            Some(0)
+        );
         let one = all.get(0);
         assert_eq!(one.src, "10.0.0.2:5".parse().expect("an address"));
         assert_eq!((one.packets, one.bytes), ([1, 1], [100, 100]));
@@ -298,10 +304,22 @@ mod tests {
     fn later_fragments_follow_the_first() {
         let mut all = Conversations::new();
         let (bare_a, bare_b) = ((A.0, 0), (B.0, 0));
-        assert_eq!(all.observe(1, &headers(bare_a, bare_b, Fragment::Later(9)), &[]), None);
-        assert_eq!(all.observe(2, &headers(A, B, Fragment::First(9)), &[]), Some(0));
-        assert_eq!(all.observe(3, &headers(bare_a, bare_b, Fragment::Later(9)), &[]), Some(0));
-        assert_eq!(all.observe(4, &headers(bare_b, bare_a, Fragment::Later(9)), &[]), None);
+        assert_eq!(
+            all.observe(1, &headers(bare_a, bare_b, Fragment::Later(9)), &[]),
+            None
+        );
+        assert_eq!(
+            all.observe(2, &headers(A, B, Fragment::First(9)), &[]),
+            Some(0)
+        );
+        assert_eq!(
+            all.observe(3, &headers(bare_a, bare_b, Fragment::Later(9)), &[]),
+            Some(0)
+        );
+        assert_eq!(
+            all.observe(4, &headers(bare_b, bare_a, Fragment::Later(9)), &[]),
+            None
+        );
         assert_eq!(all.get(0).packets, [2, 0]);
     }
 

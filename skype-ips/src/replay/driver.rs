@@ -204,9 +204,9 @@ impl Driver {
 
     /// Ends the replay.
     pub fn finish(mut self) -> Report {
-        self.stats.seconds = self.first.map_or(0.0, |first| {
-            (self.now - first) as f64 / 1_000_000_000.0
-        });
+        self.stats.seconds = self
+            .first
+            .map_or(0.0, |first| (self.now - first) as f64 / 1_000_000_000.0);
         self.stats.queued = self.tables.counter(Counter::Tagged);
         Report::new(self)
     }

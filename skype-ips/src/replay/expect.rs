@@ -105,7 +105,9 @@ impl Expectations {
     /// # Errors
     /// A column is missing, or a field can't be read.
     pub fn parse(text: &str) -> Result<Self, LabelError> {
-        let mut lines = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        let mut lines = text
+            .lines()
+            .map(|line| line.split('\t').collect::<Vec<_>>());
         let header = lines.next().unwrap_or_default();
         let column = |name| {
             let place = header.iter().position(|field| *field == name);
@@ -165,9 +167,7 @@ impl Expectations {
                     score.found += 1;
                 }
                 ("skype", false) => {}
-                (_, true) => score
-                    .mismatches
-                    .push(Mismatch::Accused(ends.to_string())),
+                (_, true) => score.mismatches.push(Mismatch::Accused(ends.to_string())),
                 (_, false) => score.let_alone += 1,
             }
         }

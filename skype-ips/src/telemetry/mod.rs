@@ -4,6 +4,6 @@ pub mod community_id;
 pub mod eve;
 
 pub use eve::{
-    AlertPolicy, AlertRecord, AlertSkype, FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts,
-    SkypeDetail, StatsCounters, StatsRecord, timestamp,
+    AlertPolicy, AlertRecord, AlertSkype, FlowCounters, FlowPolicy, FlowRecord, FlowSkype,
+    LabCounts, SkypeDetail, StatsCounters, StatsRecord, timestamp,
 };

@@ -35,21 +35,36 @@ fn the_open_captures_probes_prove_the_endpoint_with_the_second() {
     let mut trial = Trial::new();
     let probes = [
         ([64, 4, 23, 166], "9b9002d2fcfb780ea6d564000000000000000000"),
-        ([157, 55, 130, 155], "9b9202c8d2b98998e491cc000000000000000000"),
-        ([111, 221, 77, 142], "9b94023db3ca26e2de0ce8000000000000000000"),
+        (
+            [157, 55, 130, 155],
+            "9b9202c8d2b98998e491cc000000000000000000",
+        ),
+        (
+            [111, 221, 77, 142],
+            "9b94023db3ca26e2de0ce8000000000000000000",
+        ),
     ];
     let answers = probes.map(|(peer, hex)| {
         trial.later(SECOND);
         trial.datagram(udp(peer, 40_020), OUT, &bytes(hex)).finding
     });
     let found = answers[1].expect("a finding");
-    assert_eq!((found.class, found.confidence), (Class::Signaling, Confidence::Exact));
+    assert_eq!(
+        (found.class, found.confidence),
+        (Class::Signaling, Confidence::Exact)
+    );
     assert_eq!(answers, [None, Some(found), Some(found)]);
     assert_eq!(trial.found(), [("udp-generator", true)]);
     // From now on every UDP flow of the endpoint is known, and no other.
     let other = udp([203, 0, 113, 5], 1);
     assert_eq!(trial.engine.finding(&other), Some(found));
-    assert_eq!(trial.engine.finding(&FlowKey { inside_port: 1, ..other }), None);
+    assert_eq!(
+        trial.engine.finding(&FlowKey {
+            inside_port: 1,
+            ..other
+        }),
+        None
+    );
     assert_eq!(trial.engine.finding(&FlowKey { zone: 1, ..other }), None);
 }
 
@@ -69,9 +84,18 @@ fn retransmissions_of_the_open_capture_are_proof() {
     // nDPI's skype_udp.pcap: 31 bytes to one peer at 0, 2 and 6 seconds.
     let mut trial = Trial::new();
     for (pause, hex) in [
-        (0, "169702aed10087792e012b1b34b94fb4a7cf2ec4a3ef4bd9e7d21f643db7bd"),
-        (2, "169702aaf0a3e4792e012b726d0a11b3cb8e5c01fff5acaf7730d6b1fc55ae"),
-        (4, "169702beea1405792e012b9260e22445a3df19bc447ce9c2ff9d43e28f4d73"),
+        (
+            0,
+            "169702aed10087792e012b1b34b94fb4a7cf2ec4a3ef4bd9e7d21f643db7bd",
+        ),
+        (
+            2,
+            "169702aaf0a3e4792e012b726d0a11b3cb8e5c01fff5acaf7730d6b1fc55ae",
+        ),
+        (
+            4,
+            "169702beea1405792e012b9260e22445a3df19bc447ce9c2ff9d43e28f4d73",
+        ),
     ] {
         trial.later(pause * SECOND);
         trial.datagram(udp([24, 224, 190, 149], 39_262), OUT, &bytes(hex));
@@ -83,9 +107,21 @@ fn retransmissions_of_the_open_capture_are_proof() {
 fn retransmissions_by_the_peer_prove_nothing() {
     let mut trial = Trial::new();
     let flow = udp([24, 224, 190, 149], 39_262);
-    trial.datagram(flow, IN, &bytes("169702aed10087792e012b1b34b94fb4a7cf2ec4a3ef"));
-    trial.datagram(flow, IN, &bytes("169702aaf0a3e4792e012b726d0a11b3cb8e5c01fff5"));
-    trial.datagram(flow, IN, &bytes("169702beea1405792e012b9260e22445a3df19bc447c"));
+    trial.datagram(
+        flow,
+        IN,
+        &bytes("169702aed10087792e012b1b34b94fb4a7cf2ec4a3ef"),
+    );
+    trial.datagram(
+        flow,
+        IN,
+        &bytes("169702aaf0a3e4792e012b726d0a11b3cb8e5c01fff5"),
+    );
+    trial.datagram(
+        flow,
+        IN,
+        &bytes("169702beea1405792e012b9260e22445a3df19bc447c"),
+    );
     assert_eq!(trial.found(), []);
 }
 
@@ -167,7 +203,10 @@ fn a_nack_proves_nothing_unless_everything_matches() {
 #[test]
 fn answering_an_outside_probe_with_its_address_is_proof() {
     let flow = udp([86, 128, 245, 115], 40_000);
-    for (nack, name) in [(NACK, "udp-nack-address"), ("15f2355680f57324499eb8", "udp-ack-address")] {
+    for (nack, name) in [
+        (NACK, "udp-nack-address"),
+        ("15f2355680f57324499eb8", "udp-ack-address"),
+    ] {
         let mut trial = Trial::new();
         trial.datagram(flow, IN, &bytes(PROBE));
         trial.datagram(flow, OUT, &bytes(nack));
@@ -262,7 +301,15 @@ fn findings_name_the_endpoint_and_the_flow_that_proved_it() {
     let mut trial = Trial::new();
     trial.datagram(udp(PEER, 1), OUT, &probe(2, 7));
     trial.datagram(udp(PEER, 2), OUT, &probe(4, steps(7, 1)));
-    let [skype_ips::engine::Event::Found { subject, flow, at, evidence, .. }] = &trial.events[..]
+    let [
+        skype_ips::engine::Event::Found {
+            subject,
+            flow,
+            at,
+            evidence,
+            ..
+        },
+    ] = &trial.events[..]
     else {
         panic!("one finding");
     };

@@ -25,7 +25,11 @@ fn a_flood_of_look_alikes_does_not_drive_out_a_proved_endpoint() {
             inside: mapped([10, a, b, c]),
             ..skype
         };
-        trial.datagram(flow, true, &probe(host as u16, host.wrapping_mul(0x9e37_79b9)));
+        trial.datagram(
+            flow,
+            true,
+            &probe(host as u16, host.wrapping_mul(0x9e37_79b9)),
+        );
     }
     assert!(trial.engine.finding(&skype).is_some());
     assert_eq!(trial.forgotten(), 0);
@@ -59,7 +63,12 @@ fn found_flows_make_room_for_each_other() {
     let mut trial = Trial::with(small());
     let opening = [vec![1; 48], padding(9, 20)].concat();
     for port in 0..100 {
-        assert!(trial.segment(tcp(port), true, 1, &opening).finding.is_some());
+        assert!(
+            trial
+                .segment(tcp(port), true, 1, &opening)
+                .finding
+                .is_some()
+        );
     }
     let known = (0..100).filter(|port| trial.engine.finding(&tcp(*port)).is_some());
     assert_eq!(known.count(), 8);

@@ -10,7 +10,7 @@ fn look_alike() -> impl Strategy<Value = Vec<u8>> {
     let heads = prop_oneof![
         Just(vec![]),
         Just(vec![0x16, 0x03, 0x01, 0x00]),
-        Just(vec![0x17, 0x03, 0x01, 0x00, 0x00]),
+        Just(vec![0x17, 0x03, 0x01]),
         Just(vec![0x80, 0x46, 0x01, 0x03]),
         any::<(u8, u8)>().prop_map(|(a, b)| vec![a, b, 2]),
         any::<(u8, u8)>().prop_map(|(a, b)| vec![a, b, 0x77]),

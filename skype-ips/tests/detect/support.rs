@@ -4,11 +4,11 @@ use skype_ips::engine::{Answer, Engine, Event, Packet, Settings, Subject};
 use skype_ips_common::layout::{FlowKey, TCP, UDP, mapped};
 use skype_ips_common::lcg;
 
-pub const SECOND: u64 = 1_000_000_000;
-pub const MILLISECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
+pub(crate) const MILLISECOND: u64 = 1_000_000;
 
 /// Inside 192.168.1.2:35990 unless said otherwise.
-pub fn flow(protocol: u8, outside: [u8; 4], outside_port: u16) -> FlowKey {
+pub(crate) fn flow(protocol: u8, outside: [u8; 4], outside_port: u16) -> FlowKey {
     FlowKey {
         zone: 0,
         protocol,
@@ -20,20 +20,20 @@ pub fn flow(protocol: u8, outside: [u8; 4], outside_port: u16) -> FlowKey {
     }
 }
 
-pub fn udp(outside: [u8; 4], outside_port: u16) -> FlowKey {
+pub(crate) fn udp(outside: [u8; 4], outside_port: u16) -> FlowKey {
     flow(UDP, outside, outside_port)
 }
 
-pub fn tcp(outside_port: u16) -> FlowKey {
+pub(crate) fn tcp(outside_port: u16) -> FlowKey {
     flow(TCP, [198, 51, 100, 9], outside_port)
 }
 
-pub fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let digit = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
     (0..hex.len()).step_by(2).map(digit).collect()
 }
 
-pub fn steps(mut state: u32, count: u32) -> u32 {
+pub(crate) fn steps(mut state: u32, count: u32) -> u32 {
     for _ in 0..count {
         state = lcg::next(state);
     }
@@ -41,14 +41,14 @@ pub fn steps(mut state: u32, count: u32) -> u32 {
 }
 
 /// A run of the generator's low bytes.
-pub fn padding(first: u8, len: usize) -> Vec<u8> {
+pub(crate) fn padding(first: u8, len: usize) -> Vec<u8> {
     std::iter::successors(Some(first), |byte| Some(lcg::next_byte(*byte)))
         .take(len)
         .collect()
 }
 
 /// A type-2 datagram of 18 bytes.
-pub fn probe(id: u16, iv: u32) -> Vec<u8> {
+pub(crate) fn probe(id: u16, iv: u32) -> Vec<u8> {
     let mut payload = id.to_be_bytes().to_vec();
     payload.push(2);
     payload.extend(iv.to_be_bytes());
@@ -58,18 +58,18 @@ pub fn probe(id: u16, iv: u32) -> Vec<u8> {
 }
 
 /// An engine and what it said.
-pub struct Trial {
-    pub engine: Engine,
-    pub events: Vec<Event>,
-    pub now: u64,
+pub(crate) struct Trial {
+    pub(crate) engine: Engine,
+    pub(crate) events: Vec<Event>,
+    pub(crate) now: u64,
 }
 
 impl Trial {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Settings::default())
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         Self {
             engine: Engine::new(settings),
             events: Vec::new(),
@@ -77,16 +77,22 @@ impl Trial {
         }
     }
 
-    pub fn later(&mut self, time: u64) {
+    pub(crate) fn later(&mut self, time: u64) {
         self.now += time;
         self.engine.tick(self.now, &mut self.events);
     }
 
-    pub fn datagram(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) -> Answer {
+    pub(crate) fn datagram(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) -> Answer {
         self.segment(key, outbound, 0, payload)
     }
 
-    pub fn segment(&mut self, key: FlowKey, outbound: bool, seq: u32, payload: &[u8]) -> Answer {
+    pub(crate) fn segment(
+        &mut self,
+        key: FlowKey,
+        outbound: bool,
+        seq: u32,
+        payload: &[u8],
+    ) -> Answer {
         let packet = Packet {
             now: self.now,
             key,
@@ -99,7 +105,7 @@ impl Trial {
     }
 
     /// Names of the evidence of all findings, and whether they are about endpoints.
-    pub fn found(&self) -> Vec<(&'static str, bool)> {
+    pub(crate) fn found(&self) -> Vec<(&'static str, bool)> {
         let found = self.events.iter().filter_map(|event| match event {
             Event::Found {
                 subject, evidence, ..
@@ -111,7 +117,7 @@ impl Trial {
             .collect()
     }
 
-    pub fn forgotten(&self) -> usize {
+    pub(crate) fn forgotten(&self) -> usize {
         let forgotten = |event: &&Event| matches!(event, Event::Forgotten(_));
         self.events.iter().filter(forgotten).count()
     }

@@ -106,7 +106,13 @@ fn a_lucky_pair_repeated_does_not_add_up() {
     for values in [&[a, b][..], &[a, b, 5, 9], &[a, b, b, a]] {
         let repeating = (0..500u16).map(|index| {
             let iv = values[usize::from(index) % values.len()];
-            (1, Sent { check: u32::from(index), ..sent(index, iv) })
+            (
+                1,
+                Sent {
+                    check: u32::from(index),
+                    ..sent(index, iv)
+                },
+            )
         });
         assert_eq!(proved_after(repeating), None, "{values:x?}");
     }
@@ -125,7 +131,10 @@ fn random_words_behind_a_counter_are_no_evidence() {
 fn after_a_failure_one_close_pair_is_not_enough() {
     let close = |from: u32| [sent(10, from), sent(12, steps(from, 1))];
     let mut generator = Generator::default();
-    assert_eq!(generator.observe(0, sent(1, 0x1111_1111), Companion::None), Trial::Neutral);
+    assert_eq!(
+        generator.observe(0, sent(1, 0x1111_1111), Companion::None),
+        Trial::Neutral
+    );
     let [first, second] = close(0x0bad_cafe);
     assert_eq!(generator.observe(1, first, Companion::None), Trial::Fails);
     assert_eq!(generator.observe(2, second, Companion::None), Trial::Fits);
@@ -164,7 +173,10 @@ fn old_states_are_compared_closely_or_not_at_all() {
 #[test]
 fn a_constant_header_makes_repetitions_weak() {
     let first = sent(0x30, 0x1357_9bdf);
-    let again = Sent { iv: steps(first.iv, 500), ..first };
+    let again = Sent {
+        iv: steps(first.iv, 500),
+        ..first
+    };
     let mut generator = Generator::default();
     generator.observe(0, first, Companion::None);
     generator.observe(1, again, Companion::Repetition { varied: false });
@@ -172,7 +184,12 @@ fn a_constant_header_makes_repetitions_weak() {
     let mut generator = Generator::default();
     generator.observe(0, first, Companion::None);
     generator.observe(1, again, Companion::Repetition { varied: true });
-    let names: Vec<_> = generator.proof().into_iter().flatten().map(|one| one.name).collect();
+    let names: Vec<_> = generator
+        .proof()
+        .into_iter()
+        .flatten()
+        .map(|one| one.name)
+        .collect();
     assert_eq!(names, ["udp-retransmission"]);
 }
 
@@ -211,5 +228,18 @@ proptest! {
             (at, sent(id, iv))
         });
         prop_assert!(proved_after(sents).is_some_and(|index| index <= 3));
+    }
+}
+
+/// Slow; run by hand: `cargo test --release -p skype-ips --lib -- --ignored accusations`.
+#[test]
+#[ignore = "takes a minute in a release build"]
+fn a_day_of_a_campus_gives_no_accusations() {
+    // 10^8 datagrams with a counter in front and random words behind it, eight to an endpoint.
+    let mut words = unrelated(0x2545_f491);
+    for endpoint in 0..12_500_000_u32 {
+        let sents = words.by_ref().take(8).zip(0u16..);
+        let sents = sents.map(|(iv, id)| (1, sent(id, iv)));
+        assert_eq!(proved_after(sents), None, "{endpoint}");
     }
 }

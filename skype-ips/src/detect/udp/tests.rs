@@ -77,12 +77,20 @@ fn other_payloads_are_no_messages() {
 
 #[test]
 fn a_cut_off_payload_is_read_as_far_as_it_goes() {
-    assert_eq!(Message::read(&bytes("15f202e2b459e6644a654d"), 18), Some(read(EXCHANGES[0][0])));
+    assert_eq!(
+        Message::read(&bytes("15f202e2b459e6644a654d"), 18),
+        Some(read(EXCHANGES[0][0]))
+    );
     assert_eq!(Message::read(&bytes("15f202e2b459e6644a65"), 18), None);
 }
 
 fn resend_bits(messages: [Message; 3], gap: u64, peer: Ipv4Addr) -> Option<u32> {
-    let [Message::Payload(probe), Message::Answer(nack), Message::Resend(resend)] = messages else {
+    let [
+        Message::Payload(probe),
+        Message::Answer(nack),
+        Message::Resend(resend),
+    ] = messages
+    else {
         panic!("a probe, a NACK and a resend");
     };
     let mut exchanges = Exchanges::default();
@@ -108,10 +116,17 @@ fn any_field_that_differs_breaks_the_exchange() {
         let mut resend = bytes(EXCHANGES[0][2]);
         resend[at] ^= 1;
         let resend = Message::read(&resend, 23).expect("still a resend");
-        assert_eq!(resend_bits([good[0], good[1], resend], SECOND, PEERS[0]), None, "{at}");
+        assert_eq!(
+            resend_bits([good[0], good[1], resend], SECOND, PEERS[0]),
+            None,
+            "{at}"
+        );
     }
     let longer = Message::read(&bytes(EXCHANGES[0][2]), 24).expect("still a resend");
-    assert_eq!(resend_bits([good[0], good[1], longer], SECOND, PEERS[0]), None);
+    assert_eq!(
+        resend_bits([good[0], good[1], longer], SECOND, PEERS[0]),
+        None
+    );
 }
 
 #[test]
@@ -145,6 +160,12 @@ fn the_open_captures_repetitions_are_recognised() {
     let repetition = Companion::Repetition { varied: true };
     assert_eq!(
         companions,
-        [Companion::None, Companion::None, repetition, repetition, repetition]
+        [
+            Companion::None,
+            Companion::None,
+            repetition,
+            repetition,
+            repetition
+        ]
     );
 }

@@ -1,0 +1,13 @@
+//! The daemon on a real gateway: three network namespaces, real sockets, real rules.
+//!
+//! Needs root; without it every test says that it skipped. One test at a time, so that what the
+//! kernel lists of ours belongs to the test that looks.
+#![cfg(target_os = "linux")]
+
+mod blocking;
+mod daemon;
+mod failures;
+mod net;
+mod refusals;
+mod rules;
+mod steady;

@@ -1,0 +1,166 @@
+//! Inside host 10.9.1.2, gateway 10.9.1.1 and 203.0.113.1, outside host 203.0.113.2, each in a
+//! namespace without a name, linked to nothing else.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use skype_ips::lab::netns::Netns;
+use skype_ips_common::lcg;
+
+pub(crate) const INSIDE_HOST: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 2);
+pub(crate) const GATEWAY_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 1);
+pub(crate) const GATEWAY_OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+pub(crate) const OUTSIDE_HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+/// The port that our Skype client sends all its UDP from.
+pub(crate) const SKYPE_PORT: u16 = 13021;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+pub(crate) struct Net {
+    pub(crate) inside: Netns,
+    pub(crate) gateway: Netns,
+    pub(crate) outside: Netns,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Net {
+    /// `None`, with a word, where this machine can't.
+    pub(crate) fn build() -> Option<Self> {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no arguments, no preconditions.
+        if unsafe { libc::geteuid() } != 0 {
+            eprintln!("SKIPPED: not root");
+            return None;
+        }
+        let namespace = || Netns::new().expect("root may make network namespaces");
+        let net = Self { inside: namespace(), gateway: namespace(), outside: namespace(), _turn: turn };
+        let (inside, outside) = (net.inside.path(), net.outside.path());
+        net.gateway(&format!("ip link add in0 type veth peer name eth0 netns {}", inside.display()));
+        net.gateway(&format!("ip link add out0 type veth peer name eth0 netns {}", outside.display()));
+        net.gateway("ip address add 10.9.1.1/24 dev in0");
+        net.gateway("ip address add 203.0.113.1/24 dev out0");
+        net.gateway("ip link set in0 up");
+        net.gateway("ip link set out0 up");
+        for (host, address, via) in [(&net.inside, INSIDE_HOST, GATEWAY_INSIDE), (&net.outside, OUTSIDE_HOST, GATEWAY_OUTSIDE)] {
+            shell(host, &format!("ip address add {address}/24 dev eth0"));
+            shell(host, "ip link set eth0 up");
+            shell(host, &format!("ip route add default via {via}"));
+        }
+        net.gateway.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")).expect("root may route");
+        Some(net)
+    }
+
+    /// Runs a command line in the gateway's namespace, and returns what it printed.
+    pub(crate) fn gateway(&self, line: &str) -> String {
+        shell(&self.gateway, line)
+    }
+
+    /// Answers each datagram to ports 7000 to 7009 of the outside host.
+    pub(crate) fn serve(&self) -> Server {
+        self.serve_with(|datagram, _| Some(datagram.to_vec()))
+    }
+
+    /// Answers each datagram as `answer` says.
+    pub(crate) fn serve_with(
+        &self,
+        answer: impl Fn(&[u8], SocketAddr) -> Option<Vec<u8>> + Clone + Send + 'static,
+    ) -> Server {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let threads = (7000..7010)
+            .map(|port| {
+                let socket = self.outside.run(|| UdpSocket::bind((OUTSIDE_HOST, port))).expect("a free port");
+                socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
+                let (stopping, answer) = (stopping.clone(), answer.clone());
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 2048];
+                    while !stopping.load(Relaxed) {
+                        if let Ok((length, from)) = socket.recv_from(&mut buffer)
+                            && let Some(answer) = answer(&buffer[..length], from)
+                        {
+                            let _ = socket.send_to(&answer, from);
+                        }
+                    }
+                })
+            })
+            .collect();
+        Server { stopping, threads }
+    }
+
+    /// Sends `count` Skype probes from one port to many, and says which were answered.
+    pub(crate) fn skype(&self, count: u32) -> Vec<u32> {
+        let socket = self.inside.run(|| UdpSocket::bind((INSIDE_HOST, SKYPE_PORT))).expect("a free port");
+        let mut state = 0x1234_5678;
+        exchange(&socket, count, |number| {
+            state = lcg::next(state);
+            probe(number, state)
+        })
+    }
+
+    /// Sends `count` datagrams that are nothing special, and says how many were answered.
+    pub(crate) fn plain(&self, count: u32) -> usize {
+        let socket = self.inside.run(|| UdpSocket::bind((INSIDE_HOST, 0))).expect("a free port");
+        exchange(&socket, count, |number| format!("nothing special {number}").into_bytes()).len()
+    }
+}
+
+/// A type-2 datagram: message ID, 02, IV, then what would be checksum and ciphertext.
+pub(crate) fn probe(number: u32, iv: u32) -> Vec<u8> {
+    let mut datagram = (0x1000 + 2 * number as u16).to_be_bytes().to_vec();
+    datagram.push(2);
+    datagram.extend(iv.to_be_bytes());
+    datagram.extend((0..15).map(|index| (number as u8).wrapping_mul(31).wrapping_add(index * 7)));
+    datagram
+}
+
+fn exchange(socket: &UdpSocket, count: u32, mut datagram: impl FnMut(u32) -> Vec<u8>) -> Vec<u32> {
+    socket.set_read_timeout(Some(Duration::from_millis(150))).expect("a time-out");
+    let mut buffer = [0; 2048];
+    (0..count)
+        .filter(|number| {
+            socket.send_to(&datagram(*number), (OUTSIDE_HOST, 7000 + (number % 10) as u16)).expect("a route");
+            socket.recv_from(&mut buffer).is_ok()
+        })
+        .collect()
+}
+
+/// The outside host's service; stops when dropped.
+pub(crate) struct Server {
+    stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopping.store(true, Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs a command line in a namespace, and returns what it printed.
+pub(crate) fn shell(namespace: &Netns, line: &str) -> String {
+    match try_shell(namespace, line) {
+        Ok(text) => text,
+        Err(error) => panic!("{line}: {error}"),
+    }
+}
+
+/// As [`shell`], for commands that may fail.
+pub(crate) fn try_shell(namespace: &Netns, line: &str) -> io::Result<String> {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().expect("a command"));
+    command.args(words);
+    namespace.place(&mut command);
+    let output = command.output()?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(io::Error::new(ErrorKind::Other, String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+}

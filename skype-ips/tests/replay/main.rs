@@ -1,0 +1,6 @@
+//! The replay driver over the shared captures (where they are found) and made-up ones.
+
+mod captures;
+mod command;
+mod driver;
+mod support;
