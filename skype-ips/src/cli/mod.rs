@@ -5,6 +5,8 @@ pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod replay;
 #[cfg(target_os = "linux")]
 pub mod run;
@@ -29,6 +31,8 @@ enum Command {
     #[cfg(target_os = "linux")]
     Run(run::Args),
     Check(check::Args),
+    #[cfg(target_os = "linux")]
+    Lab(lab::Args),
     Replay(replay::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
@@ -140,6 +144,8 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Lab(args) => lab::run(args),
         Command::Replay(args) => replay::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
