@@ -18,8 +18,14 @@ fn main() {
     let workspace = workspace.expect("the crate lies in the workspace's folder");
     let prebuilt = workspace.join("skype-ips-ebpf/prebuilt");
     let object = prebuilt.join("skype-ips.bpf.o");
-    for input in source_hash::SOURCES.into_iter().chain([source_hash::LOCK_FILE]) {
-        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    for input in source_hash::SOURCES
+        .into_iter()
+        .chain([source_hash::LOCK_FILE])
+    {
+        println!(
+            "cargo::rerun-if-changed={}",
+            workspace.join(input).display()
+        );
     }
     println!("cargo::rerun-if-changed={}", prebuilt.display());
     if !object.exists() {

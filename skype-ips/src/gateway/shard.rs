@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{FlowKey, GateConfig, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
-use skype_ips_common::parse::{Headers, Link, Slice, headers};
+use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 
 use super::clock;
 use super::counters::{ShardCounters, add};
@@ -171,7 +171,11 @@ impl<Q: Queue> Shard<Q> {
                 }
             }
         };
-        let Some(payload) = bytes.get(headers.payload_offset as usize..) else { return accept(Code::Pass) };
+        // A later fragment has the fate of the first, which the gate knows, and no evidence.
+        let later = matches!(headers.fragment, Fragment::Later(_));
+        let Some(payload) = bytes.get(headers.payload_offset as usize..).filter(|_| !later) else {
+            return accept(Code::Pass);
+        };
         let payload = &payload[..payload.len().min(headers.payload_len as usize)];
         let packet = Packet {
             now,

@@ -12,8 +12,8 @@ use crate::policy::Problems;
 pub enum LabError {
     /// No right to make network namespaces.
     #[error(
-        "not allowed to make network namespaces: {0}; run it as root, or allow unprivileged user \
-         namespaces (sysctl kernel.unprivileged_userns_clone, \
+        "can't make network namespaces: {0}; run it as root, or allow everyone user namespaces \
+         (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, \
          kernel.apparmor_restrict_unprivileged_userns)"
     )]
     Unprivileged(io::Error),
@@ -48,7 +48,7 @@ pub enum LabError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The configuration has errors.
-    #[error("{0}")]
+    #[error("the configuration won't do\n{0}")]
     Configuration(Problems),
     /// The captures use every network that the lab could take for itself.
     #[error(

@@ -11,11 +11,13 @@ mod address;
 mod alert;
 mod checksum;
 mod daemon;
+mod decision;
 mod error;
 mod exchange;
 pub mod generate;
 mod nat;
 pub mod netns;
+mod outcome;
 mod packet;
 mod scratch;
 mod signals;
@@ -30,8 +32,8 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub use error::LabError;
+pub use outcome::{Counts, LabStats, Outcome, Totals};
 pub use signals::catch as catch_signals;
-pub use tally::{Counts, LabStats, Outcome, Totals};
 pub use unprivileged::{again_in_user_namespace, in_user_namespace};
 
 use crate::capture::{Capture, CaptureError, Record};
@@ -128,6 +130,9 @@ pub fn replay(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<O
     for path in &options.captures {
         tally.begin(path.clone());
         for record in whole_packets(path)? {
+            if signals::interrupted() {
+                return Err(LabError::Interrupted);
+            }
             send(&record?, options, &inside, &mut exchange, &mut tally)?;
             progress(Progress {
                 done: tally.so_far(),

@@ -38,8 +38,11 @@ pub(super) fn masquerade(gateway: &Netns, ipv6: bool) -> Result<(), LabError> {
 
 fn nft(gateway: &Netns) -> Result<(), LabError> {
     let rules = format!(
-        "table inet lab {{ chain postrouting {{ type nat hook postrouting priority 100; \
-         oifname \"{GATEWAY_OUTSIDE}\" masquerade; }} }}\n"
+        "table inet lab {{\n\
+         chain postrouting {{\n\
+         type nat hook postrouting priority 100\n\
+         oifname \"{GATEWAY_OUTSIDE}\" masquerade\n\
+         }}\n}}\n"
     );
     let mut command = Command::new("nft");
     command

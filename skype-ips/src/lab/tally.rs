@@ -1,99 +1,23 @@
 //! Adds up what became of the packets, and holds it against the policy's promise.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use rustc_hash::FxHashMap;
-use serde::Serialize;
 use serde_json::Value;
-use skype_ips_common::layout::UDP;
 use skype_ips_common::parse::{Link, Slice, headers};
 
 use super::alert::Alert;
+use super::decision::{Course, Decisions, complaint};
 use super::exchange::{Fate, Sent};
+use super::outcome::{LabStats, Outcome, Totals};
 use super::packet::{Packet, Unroutable};
 use crate::capture::Record;
 use crate::policy::{Action, Config, Mode, to_mapped};
-use crate::replay::{Conversation, Conversations, Detection};
+use crate::replay::Conversations;
 use crate::telemetry::{FlowRecord, LabCounts, StatsCounters, StatsRecord};
 
 /// Broken promises that are told one by one.
 const TOLD: usize = 20;
-
-/// What became of the packets of one kind of conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Sent into the gateway.
-    pub sent: u64,
-    /// Arrived on the other side.
-    pub delivered: u64,
-    /// Reported dropped by the gateway.
-    pub dropped: u64,
-    /// Neither within two seconds.
-    pub lost: u64,
-    /// Of those sent, the ones after their conversation's decision.
-    pub sent_after_decision: u64,
-    /// Of those delivered, the ones after their conversation's decision.
-    pub delivered_after_decision: u64,
-}
-
-/// What became of all packets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Sent into the gateway.
-    pub sent: u64,
-    /// Arrived on the other side.
-    pub delivered: u64,
-    /// Reported dropped by the gateway.
-    pub dropped: u64,
-    /// Neither within two seconds.
-    pub lost: u64,
-    /// Not sent: no gateway would forward them.
-    pub unroutable: u64,
-    /// The same by reason.
-    pub unroutable_reasons: BTreeMap<&'static str, u64>,
-    /// Sent with checksums made right.
-    pub repaired_checksums: u64,
-    /// Sent in several segments.
-    pub segmented: u64,
-    /// Sent without the VLAN tags that they had.
-    pub untagged: u64,
-    /// Of those delivered, the ones that came after they had been given up.
-    pub late: u64,
-    /// Packets of conversations that are Skype.
-    pub skype: Counts,
-    /// All other packets.
-    pub other: Counts,
-}
-
-/// The last record of a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct LabStats {
-    /// What every driver reports.
-    #[serde(flatten)]
-    pub record: StatsRecord,
-    /// What became of the packets.
-    pub lab: Totals,
-    /// The daemon's status at the end; `null` without a daemon.
-    pub gateway: Value,
-}
-
-/// What a run found out.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// One record per conversation, by capture and start.
-    pub flows: Vec<FlowRecord>,
-    /// The figures.
-    pub stats: LabStats,
-    /// Packets whose fate breaks the policy's promise: the first few, told one by one.
-    pub unmet: Vec<String>,
-    /// How many there are.
-    pub unmet_count: u64,
-    /// Captures that ended in mid-packet.
-    pub warnings: Vec<String>,
-}
 
 /// A packet that was sent.
 #[derive(Debug)]
@@ -181,7 +105,7 @@ impl Tally {
             .push((self.captures.len().saturating_sub(1), conversation));
     }
 
-    /// How many packets were sent, delivered and dropped so far.
+    /// How many packets of the captures are done.
     pub(super) fn so_far(&self) -> u64 {
         self.packets
     }
@@ -217,7 +141,7 @@ impl Tally {
                     .unroutable += 1;
             }
         }
-        let mut findings: FxHashMap<(usize, usize), Progress<'_>> = FxHashMap::default();
+        let mut findings: FxHashMap<(usize, usize), Course<'_>> = FxHashMap::default();
         let enforcing = mode.unwrap_or(config.gateway.mode) == Mode::Enforce;
         for entry in &self.entries {
             let of = entry
@@ -247,7 +171,7 @@ impl Tally {
                 if let Some(alert) = decision {
                     findings
                         .entry(key)
-                        .or_insert(Progress::new(alert))
+                        .or_insert(Course::new(alert))
                         .step(after);
                 }
             }
@@ -305,7 +229,7 @@ impl Tally {
     fn records(
         &mut self,
         counts: &FxHashMap<(usize, usize), LabCounts>,
-        findings: &FxHashMap<(usize, usize), Progress<'_>>,
+        findings: &FxHashMap<(usize, usize), Course<'_>>,
         config: &Config,
     ) -> Vec<FlowRecord> {
         let mut flows = Vec::new();
@@ -347,133 +271,4 @@ pub(super) struct Prepared {
     pub(super) repaired: bool,
     /// VLAN tags that it had.
     pub(super) tags: usize,
-}
-
-/// What breaks the promise: Skype under `drop` stops with its decision, all else arrives.
-fn complaint(fate: Fate, after: bool, decision: Option<&Alert>) -> Option<&'static str> {
-    let drops = decision.is_some_and(|alert| alert.action == Action::Drop);
-    match fate {
-        Fate::Delivered if drops && after => Some("was delivered after its flow was decided"),
-        Fate::Dropped if !drops => Some("was dropped, and nothing says that it is Skype"),
-        Fate::Lost => Some("was lost"),
-        Fate::Delivered | Fate::Dropped => None,
-    }
-}
-
-/// The first alert that decides each flow.
-struct Decisions<'a> {
-    flows: FxHashMap<(u8, SocketAddr, SocketAddr), &'a Alert>,
-    endpoints: FxHashMap<SocketAddr, &'a Alert>,
-}
-
-impl<'a> Decisions<'a> {
-    fn new(alerts: &'a [Alert]) -> Self {
-        let mut all = Self {
-            flows: FxHashMap::default(),
-            endpoints: FxHashMap::default(),
-        };
-        let earlier = |known: &mut &'a Alert, alert: &'a Alert| {
-            if alert.at < known.at {
-                *known = alert;
-            }
-        };
-        for alert in alerts {
-            let flow = (alert.protocol, alert.inside, alert.outside);
-            earlier(all.flows.entry(flow).or_insert(alert), alert);
-            if alert.of_endpoint {
-                earlier(all.endpoints.entry(alert.inside).or_insert(alert), alert);
-            }
-        }
-        all
-    }
-
-    fn of(&self, conversation: &Conversation) -> Option<&'a Alert> {
-        let Conversation {
-            src,
-            dest,
-            protocol,
-            ..
-        } = conversation;
-        let flow = [(*src, *dest), (*dest, *src)]
-            .into_iter()
-            .filter_map(|(inside, outside)| self.flows.get(&(*protocol, inside, outside)));
-        let endpoint = [src, dest]
-            .into_iter()
-            .filter(|_| *protocol == UDP)
-            .filter_map(|end| self.endpoints.get(end));
-        flow.chain(endpoint).min_by_key(|alert| alert.at).copied()
-    }
-}
-
-/// A decided conversation, packet by packet.
-struct Progress<'a> {
-    alert: &'a Alert,
-    before: u64,
-    after: u64,
-}
-
-impl<'a> Progress<'a> {
-    fn new(alert: &'a Alert) -> Self {
-        Self {
-            alert,
-            before: 0,
-            after: 0,
-        }
-    }
-
-    fn step(&mut self, after: bool) {
-        if after {
-            self.after += 1;
-        } else {
-            self.before += 1;
-        }
-    }
-
-    fn detection(&self, conversation: &Conversation) -> Detection {
-        let Alert {
-            inside, outside, ..
-        } = self.alert;
-        let own = [
-            (conversation.src, conversation.dest),
-            (conversation.dest, conversation.src),
-        ]
-        .contains(&(*inside, *outside));
-        let decided_at_packet = match (own, self.before, self.after) {
-            // Its own packet completed the evidence: the last one sent before the alert.
-            (true, before @ 1.., _) => Some(before),
-            // Another flow of its endpoint did: it is decided with its next packet.
-            (_, before, 1..) => Some(before + 1),
-            (_, _, 0) => None,
-        };
-        let evidence = match own {
-            true => self
-                .alert
-                .evidence
-                .iter()
-                .map(|name| interned(name))
-                .collect(),
-            false => vec!["endpoint"],
-        };
-        Detection {
-            finding: self.alert.finding,
-            evidence,
-            decided_at_packet,
-        }
-    }
-}
-
-/// A test's name for the records, which hold static ones: the few that there are are kept for
-/// good, each once.
-fn interned(name: &str) -> &'static str {
-    static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
-    let mut names = NAMES
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    match names.iter().find(|known| **known == name) {
-        Some(known) => known,
-        None => {
-            names.push(name.to_owned().leak());
-            names[names.len() - 1]
-        }
-    }
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Every interface is made inside these namespaces; none is ever linked to the machine's own
-//! network. Neighbours are permanent, so that not one packet is sent but the capture's.
+//! network. Neighbours are permanent, so that no packet waits until one is found.
 
 use std::fs;
 use std::io::{self, Write as _};

@@ -6,3 +6,4 @@ mod flows;
 mod memory;
 mod never_and_always;
 mod support;
+mod vectors;

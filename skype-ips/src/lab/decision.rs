@@ -1,0 +1,141 @@
+//! From the daemon's alerts to what each conversation was known to be, and since when.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use rustc_hash::FxHashMap;
+use skype_ips_common::layout::UDP;
+
+use super::alert::Alert;
+use super::exchange::Fate;
+use crate::policy::Action;
+use crate::replay::{Conversation, Detection};
+
+/// What breaks the promise: Skype under `drop` stops with its decision, all else arrives.
+pub(super) fn complaint(fate: Fate, after: bool, decision: Option<&Alert>) -> Option<&'static str> {
+    let drops = decision.is_some_and(|alert| alert.action == Action::Drop);
+    match fate {
+        Fate::Delivered if drops && after => Some("was delivered after its flow was decided"),
+        Fate::Dropped if !drops => Some("was dropped, and nothing says that it is Skype"),
+        Fate::Lost => Some("was lost"),
+        Fate::Delivered | Fate::Dropped => None,
+    }
+}
+
+/// The first alert that decides each flow.
+pub(super) struct Decisions<'a> {
+    flows: FxHashMap<(u8, SocketAddr, SocketAddr), &'a Alert>,
+    endpoints: FxHashMap<SocketAddr, &'a Alert>,
+}
+
+impl<'a> Decisions<'a> {
+    pub(super) fn new(alerts: &'a [Alert]) -> Self {
+        let mut all = Self {
+            flows: FxHashMap::default(),
+            endpoints: FxHashMap::default(),
+        };
+        let earlier = |known: &mut &'a Alert, alert: &'a Alert| {
+            if alert.at < known.at {
+                *known = alert;
+            }
+        };
+        for alert in alerts {
+            let flow = (alert.protocol, alert.inside, alert.outside);
+            earlier(all.flows.entry(flow).or_insert(alert), alert);
+            if alert.of_endpoint {
+                earlier(all.endpoints.entry(alert.inside).or_insert(alert), alert);
+            }
+        }
+        all
+    }
+
+    pub(super) fn of(&self, conversation: &Conversation) -> Option<&'a Alert> {
+        let Conversation {
+            src,
+            dest,
+            protocol,
+            ..
+        } = conversation;
+        let flow = [(*src, *dest), (*dest, *src)]
+            .into_iter()
+            .filter_map(|(inside, outside)| self.flows.get(&(*protocol, inside, outside)));
+        let endpoint = [src, dest]
+            .into_iter()
+            .filter(|_| *protocol == UDP)
+            .filter_map(|end| self.endpoints.get(end));
+        flow.chain(endpoint).min_by_key(|alert| alert.at).copied()
+    }
+}
+
+/// A decided conversation, packet by packet.
+pub(super) struct Course<'a> {
+    pub(super) alert: &'a Alert,
+    before: u64,
+    after: u64,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(alert: &'a Alert) -> Self {
+        Self {
+            alert,
+            before: 0,
+            after: 0,
+        }
+    }
+
+    pub(super) fn step(&mut self, after: bool) {
+        if after {
+            self.after += 1;
+        } else {
+            self.before += 1;
+        }
+    }
+
+    pub(super) fn detection(&self, conversation: &Conversation) -> Detection {
+        let Alert {
+            inside, outside, ..
+        } = self.alert;
+        let own = [
+            (conversation.src, conversation.dest),
+            (conversation.dest, conversation.src),
+        ]
+        .contains(&(*inside, *outside));
+        let decided_at_packet = match (own, self.before, self.after) {
+            // Its own packet completed the evidence: the last one sent before the alert.
+            (true, before @ 1.., _) => Some(before),
+            // Another flow of its endpoint did: it is decided with its next packet.
+            (_, before, 1..) => Some(before + 1),
+            (_, _, 0) => None,
+        };
+        let evidence = match own {
+            true => self
+                .alert
+                .evidence
+                .iter()
+                .map(|name| interned(name))
+                .collect(),
+            false => vec!["endpoint"],
+        };
+        Detection {
+            finding: self.alert.finding,
+            evidence,
+            decided_at_packet,
+        }
+    }
+}
+
+/// A test's name for the records, which hold static ones: the few that there are are kept for
+/// good, each once.
+fn interned(name: &str) -> &'static str {
+    static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    let mut names = NAMES
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    match names.iter().find(|known| **known == name) {
+        Some(known) => known,
+        None => {
+            names.push(name.to_owned().leak());
+            names[names.len() - 1]
+        }
+    }
+}
