@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
-use skype_ips_common::layout::{FlowKey, GateConfig, Verdict, kind};
+use skype_ips_common::layout::{FlowKey, GateConfig, TCP, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
+use skype_ips_common::prefilter;
 
 use super::clock;
 use super::counters::{ShardCounters, add};
@@ -177,6 +178,18 @@ impl<Q: Queue> Shard<Q> {
             return accept(Code::Pass);
         };
         let payload = &payload[..payload.len().min(headers.payload_len as usize)];
+        // Chosen by the connection (NAT), not by a classifier.
+        let translated = side == Side::Inbound && field.read(mark) == Code::Pass;
+        if translated {
+            if payload.is_empty() {
+                return accept(Code::Pass);
+            }
+            let (slice, offset, len) = (Slice::new(bytes), headers.payload_offset, headers.payload_len);
+            let awaited = self.known.contains_key(&key);
+            if key.protocol == TCP && !awaited && prefilter::tcp_opening(&slice, offset, len) == 0 {
+                return accept(Code::Judged);
+            }
+        }
         let packet = Packet {
             now,
             key,
@@ -204,10 +217,9 @@ impl<Q: Queue> Shard<Q> {
             let more = Verdict { kind: kind::OPEN, more: answer.more, more_request: self.more_request, ..Verdict::default() };
             self.set_verdict(&key, more, now);
         }
-        if !packet.outbound && field.read(mark) == Code::Pass {
-            // Chosen by the connection's mark (NAT), not by a classifier.
+        if translated {
             let known = self.known.entry(key).or_insert(Known { last_seen: now, unfiltered: 0 });
-            known.unfiltered = known.unfiltered.saturating_add(u8::from(headers.payload_len > 0));
+            known.unfiltered = known.unfiltered.saturating_add(1);
             if known.unfiltered >= TRANSLATED_LIMIT {
                 return accept(Code::Judged);
             }

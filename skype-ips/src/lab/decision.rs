@@ -11,14 +11,44 @@ use super::exchange::Fate;
 use crate::policy::Action;
 use crate::replay::{Conversation, Detection};
 
-/// What breaks the promise: Skype under `drop` stops with its decision, all else arrives.
-pub(super) fn complaint(fate: Fate, after: bool, decision: Option<&Alert>) -> Option<&'static str> {
+/// When a packet was sent, as its conversation's decision goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before it, or there is none.
+    Before,
+    /// It completed the evidence.
+    Deciding,
+    /// After it.
+    After,
+}
+
+impl Moment {
+    /// `at` is when the packet was sent, `next` when the one after it, microseconds.
+    pub(super) fn of(at: u64, next: Option<u64>, alert: &Alert) -> Self {
+        if at > alert.at {
+            Self::After
+        } else if next.is_none_or(|next| next > alert.at) {
+            Self::Deciding
+        } else {
+            Self::Before
+        }
+    }
+}
+
+/// What breaks the promise: under `drop`, Skype stops with the packet that decides; all else
+/// arrives. `decision` is the alert, where the mode is to enforce.
+pub(super) fn complaint(
+    fate: Fate,
+    moment: Moment,
+    decision: Option<&Alert>,
+) -> Option<&'static str> {
     let drops = decision.is_some_and(|alert| alert.action == Action::Drop);
-    match fate {
-        Fate::Delivered if drops && after => Some("was delivered after its flow was decided"),
-        Fate::Dropped if !drops => Some("was dropped, and nothing says that it is Skype"),
-        Fate::Lost => Some("was lost"),
-        Fate::Delivered | Fate::Dropped => None,
+    match (fate, moment) {
+        (Fate::Delivered, Moment::After) if drops => Some("arrived after its flow was decided"),
+        (Fate::Dropped, Moment::Deciding | Moment::After) if drops => None,
+        (Fate::Dropped, _) => Some("was dropped, and nothing had said that it is Skype"),
+        (Fate::Lost, _) => Some("was lost"),
+        (Fate::Delivered, _) => None,
     }
 }
 

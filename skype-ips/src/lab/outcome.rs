@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::exchange::Fate;
 use crate::telemetry::{FlowRecord, StatsRecord};
 
 /// What became of the packets of one kind of conversation.
@@ -22,6 +23,18 @@ pub struct Counts {
     pub sent_after_decision: u64,
     /// Of those delivered, the ones after their conversation's decision.
     pub delivered_after_decision: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, fate: Fate, after_decision: bool) {
+        let delivered = fate == Fate::Delivered;
+        self.sent += 1;
+        self.delivered += u64::from(delivered);
+        self.dropped += u64::from(fate == Fate::Dropped);
+        self.lost += u64::from(fate == Fate::Lost);
+        self.sent_after_decision += u64::from(after_decision);
+        self.delivered_after_decision += u64::from(after_decision && delivered);
+    }
 }
 
 /// What became of all packets.

@@ -7,9 +7,9 @@ use serde_json::Value;
 use skype_ips_common::parse::{Link, Slice, headers};
 
 use super::alert::Alert;
-use super::decision::{Course, Decisions, complaint};
+use super::decision::{Course, Decisions, Moment, complaint};
 use super::exchange::{Fate, Sent};
-use super::outcome::{LabStats, Outcome, Totals};
+use super::outcome::{Counts, LabStats, Outcome, Totals};
 use super::packet::{Packet, Unroutable};
 use crate::capture::Record;
 use crate::policy::{Action, Config, Mode, to_mapped};
@@ -129,71 +129,18 @@ impl Tally {
         mode: Option<Mode>,
         warnings: Vec<String>,
     ) -> Outcome {
-        let decisions = Decisions::new(alerts);
-        let mut unmet = Vec::new();
-        let mut unmet_count = 0;
-        let mut counts: FxHashMap<(usize, usize), LabCounts> = FxHashMap::default();
-        for (capture, conversation) in &self.unroutable {
-            if let Some(conversation) = conversation {
-                counts
-                    .entry((*capture, *conversation))
-                    .or_default()
-                    .unroutable += 1;
-            }
-        }
-        let mut findings: FxHashMap<(usize, usize), Course<'_>> = FxHashMap::default();
         let enforcing = mode.unwrap_or(config.gateway.mode) == Mode::Enforce;
-        for entry in &self.entries {
-            let of = entry
-                .conversation
-                .map(|index| (index, self.captures[entry.capture].1.get(index)));
-            let decision = of.and_then(|(_, conversation)| decisions.of(conversation));
-            let after = decision.is_some_and(|alert| entry.sent.at > alert.at);
-            let delivered = entry.sent.fate == Fate::Delivered;
-            let kind = match decision {
-                Some(_) => &mut self.totals.skype,
-                None => &mut self.totals.other,
-            };
-            kind.sent += 1;
-            kind.delivered += u64::from(delivered);
-            kind.dropped += u64::from(entry.sent.fate == Fate::Dropped);
-            kind.lost += u64::from(entry.sent.fate == Fate::Lost);
-            kind.sent_after_decision += u64::from(after);
-            kind.delivered_after_decision += u64::from(after && delivered);
-            if let Some((index, _)) = of {
-                let key = (entry.capture, index);
-                let lab = counts.entry(key).or_default();
-                lab.sent += 1;
-                lab.delivered += u64::from(delivered);
-                lab.dropped += u64::from(entry.sent.fate == Fate::Dropped);
-                lab.sent_after_decision += u64::from(after);
-                lab.delivered_after_decision += u64::from(after && delivered);
-                if let Some(alert) = decision {
-                    findings
-                        .entry(key)
-                        .or_insert(Course::new(alert))
-                        .step(after);
-                }
-            }
-            let promised = decision.filter(|_| enforcing);
-            if let Some(complaint) = complaint(entry.sent.fate, after, promised) {
-                unmet_count += 1;
-                if unmet.len() < TOLD {
-                    let (file, _) = &self.captures[entry.capture];
-                    let ends = of.map_or(String::new(), |(_, conversation)| {
-                        format!(" ({} - {})", conversation.src, conversation.dest)
-                    });
-                    unmet.push(format!(
-                        "{}: packet {}{ends} {complaint}",
-                        file.display(),
-                        entry.record
-                    ));
-                }
-            }
-        }
-        let flows = self.records(&counts, &findings, config);
+        let Judged {
+            conversations,
+            skype,
+            other,
+            unmet,
+            unmet_count,
+        } = self.judge(alerts, enforcing);
+        let flows = self.records(&conversations, config);
         let totals = &mut self.totals;
-        for kind in [totals.skype, totals.other] {
+        (totals.skype, totals.other) = (skype, other);
+        for kind in [skype, other] {
             totals.sent += kind.sent;
             totals.delivered += kind.delivered;
             totals.dropped += kind.dropped;
@@ -226,12 +173,64 @@ impl Tally {
         }
     }
 
+    /// Holds each packet against what the daemon had found by then.
+    fn judge<'a>(&self, alerts: &'a [Alert], enforcing: bool) -> Judged<'a> {
+        let decisions = Decisions::new(alerts);
+        let mut judged = Judged::default();
+        for (capture, conversation) in &self.unroutable {
+            if let Some(conversation) = conversation {
+                let of = judged.conversations.entry((*capture, *conversation));
+                of.or_default().unroutable += 1;
+            }
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let fate = entry.sent.fate;
+            let conversations = &self.captures[entry.capture].1;
+            let decision = entry
+                .conversation
+                .and_then(|index| decisions.of(conversations.get(index)));
+            // One packet is on its way at a time: the last one before an alert caused it.
+            let next = self.entries.get(at + 1).map(|next| next.sent.at);
+            let moment = decision.map_or(Moment::Before, |alert| {
+                Moment::of(entry.sent.at, next, alert)
+            });
+            let after = moment == Moment::After;
+            let kind = match decision {
+                Some(_) => &mut judged.skype,
+                None => &mut judged.other,
+            };
+            kind.add(fate, after);
+            if let Some(index) = entry.conversation {
+                let of = judged.conversations.entry((entry.capture, index));
+                of.or_default().add(fate, after, decision);
+            }
+            let promise = decision.filter(|_| enforcing);
+            if let Some(complaint) = complaint(fate, moment, promise) {
+                judged.unmet_count += 1;
+                if judged.unmet.len() < TOLD {
+                    judged.unmet.push(self.tell(entry, complaint));
+                }
+            }
+        }
+        judged
+    }
+
+    fn tell(&self, entry: &Entry, complaint: &str) -> String {
+        let (file, conversations) = &self.captures[entry.capture];
+        let ends = entry.conversation.map_or(String::new(), |index| {
+            let conversation = conversations.get(index);
+            format!(" ({} - {})", conversation.src, conversation.dest)
+        });
+        let (file, number) = (file.display(), entry.record);
+        format!("{file}: packet {number}{ends} {complaint}")
+    }
+
     fn records(
         &mut self,
-        counts: &FxHashMap<(usize, usize), LabCounts>,
-        findings: &FxHashMap<(usize, usize), Course<'_>>,
+        judged: &FxHashMap<(usize, usize), PerConversation<'_>>,
         config: &Config,
     ) -> Vec<FlowRecord> {
+        let none = PerConversation::default();
         let mut flows = Vec::new();
         for (capture, (file, conversations)) in self.captures.iter_mut().enumerate() {
             let name = file
@@ -241,23 +240,62 @@ impl Tally {
                 .into_owned();
             for index in conversations.in_report_order() {
                 let conversation = conversations.get_mut(index);
-                let lab = counts.get(&(capture, index)).copied().unwrap_or_default();
-                let finding = findings.get(&(capture, index));
+                let of = judged.get(&(capture, index)).unwrap_or(&none);
                 let policy = [conversation.src, conversation.dest]
                     .iter()
                     .find_map(|end| config.policies.of(&to_mapped(end.ip())));
-                conversation.dropped = lab.dropped;
-                conversation.lab = Some(lab);
+                conversation.dropped = of.counts.dropped;
+                conversation.lab = Some(of.lab());
                 conversation.policy = policy.map(|(_, policy)| {
-                    let action = finding.map_or(Action::Allow, |finding| finding.alert.action);
+                    let course = of.course.as_ref();
+                    let action = course.map_or(Action::Allow, |course| course.alert.action);
                     (policy.name.clone(), action)
                 });
-                conversation.detection = finding.map(|finding| finding.detection(conversation));
+                let course = of.course.as_ref();
+                conversation.detection = course.map(|course| course.detection(conversation));
                 flows.push(conversation.record(&name, &config.hash));
             }
         }
         flows
     }
+}
+
+/// What the packets of one conversation came to.
+#[derive(Default)]
+struct PerConversation<'a> {
+    counts: Counts,
+    unroutable: u64,
+    course: Option<Course<'a>>,
+}
+
+impl<'a> PerConversation<'a> {
+    fn add(&mut self, fate: Fate, after: bool, decision: Option<&'a Alert>) {
+        self.counts.add(fate, after);
+        if let Some(alert) = decision {
+            self.course.get_or_insert(Course::new(alert)).step(after);
+        }
+    }
+
+    fn lab(&self) -> LabCounts {
+        LabCounts {
+            sent: self.counts.sent,
+            delivered: self.counts.delivered,
+            sent_after_decision: self.counts.sent_after_decision,
+            delivered_after_decision: self.counts.delivered_after_decision,
+            unroutable: self.unroutable,
+            dropped: self.counts.dropped,
+        }
+    }
+}
+
+/// All packets, held against what was found.
+#[derive(Default)]
+struct Judged<'a> {
+    conversations: FxHashMap<(usize, usize), PerConversation<'a>>,
+    skype: Counts,
+    other: Counts,
+    unmet: Vec<String>,
+    unmet_count: u64,
 }
 
 /// A packet of a capture made ready to be sent.
@@ -271,4 +309,186 @@ pub(super) struct Prepared {
     pub(super) repaired: bool,
     /// VLAN tags that it had.
     pub(super) tags: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddrV4;
+
+    use skype_ips_common::layout::UDP;
+
+    use super::*;
+    use crate::engine::Finding;
+    use crate::policy::{Action, Class, Confidence, Role};
+
+    const INSIDE: &str = "192.168.1.34:13021";
+
+    /// A datagram from an inside port to an outside host, as the capture's packet `number`.
+    fn record(number: u64, port: u16, last: u8) -> Record {
+        let mut data = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, UDP, 0, 0, 192, 168, 1, 34];
+        data.extend([203, 0, 113, last]);
+        data.extend(port.to_be_bytes());
+        data.extend([0x12, 0x34, 0, 8, 0, 0]);
+        let wire_len = data.len() as u32;
+        Record {
+            number,
+            timestamp: number,
+            link: Link::Raw,
+            vlan: Vec::new(),
+            data,
+            wire_len,
+        }
+    }
+
+    fn alert(at: u64, of_endpoint: bool, last: u8, action: Action) -> Alert {
+        let outside = SocketAddrV4::new([203, 0, 113, last].into(), 0x1234);
+        Alert {
+            at,
+            of_endpoint,
+            protocol: UDP,
+            inside: INSIDE.parse().expect("an address"),
+            outside: outside.into(),
+            finding: Finding {
+                class: Class::Signaling,
+                role: Role::Client,
+                confidence: Confidence::Exact,
+            },
+            evidence: vec!["udp-generator".to_owned()],
+            action,
+        }
+    }
+
+    /// Packets as (port, outside host, time of sending, fate), and what became of them.
+    fn outcome(packets: &[(u16, u8, u64, Fate)], alerts: &[Alert], mode: Mode) -> Outcome {
+        let mut tally = Tally::default();
+        tally.begin("some.pcap".into());
+        for (number, (port, last, at, fate)) in (1..).zip(packets) {
+            let record = record(number, *port, *last);
+            let (packet, tags) = Packet::from_record(&record).expect("a whole packet");
+            let prepared = Prepared {
+                segments: vec![packet.clone()],
+                packet,
+                repaired: false,
+                tags,
+            };
+            let sent = Sent {
+                at: *at,
+                fate: *fate,
+            };
+            tally.sent(&record, &prepared, sent);
+        }
+        let config = Config::default_for_replay();
+        tally.finish(alerts, Value::Null, &config, Some(mode), Vec::new())
+    }
+
+    use Fate::{Delivered, Dropped, Lost};
+
+    #[test]
+    fn what_a_decided_flow_sends_must_not_arrive() {
+        let alerts = [alert(20, false, 1, Action::Drop)];
+        let fates = |last| [(13021, 1, 10, Dropped), (13021, 1, 30, last)];
+        let kept = outcome(&fates(Dropped), &alerts, Mode::Enforce);
+        assert_eq!(
+            (kept.unmet_count, kept.stats.lab.skype.sent_after_decision),
+            (0, 1)
+        );
+        let broken = outcome(&fates(Delivered), &alerts, Mode::Enforce);
+        assert_eq!(
+            (
+                broken.unmet_count,
+                broken.stats.lab.skype.delivered_after_decision
+            ),
+            (1, 1)
+        );
+        assert!(broken.unmet[0].contains("some.pcap: packet 2 (192.168.1.34:13021"));
+        // Nothing is promised of it while the gateway monitors, or under `alert`.
+        let all = [(13021, 1, 10, Delivered), (13021, 1, 30, Delivered)];
+        assert_eq!(outcome(&all, &alerts, Mode::Monitor).unmet_count, 0);
+        let alerts = [alert(20, false, 1, Action::Alert)];
+        assert_eq!(outcome(&all, &alerts, Mode::Enforce).unmet_count, 0);
+    }
+
+    #[test]
+    fn only_the_packet_that_decides_may_be_dropped_before_the_rest() {
+        let alerts = [alert(25, false, 1, Action::Drop)];
+        let packets = |first| [(13021, 1, 10, first), (13021, 1, 20, Dropped)];
+        assert_eq!(
+            outcome(&packets(Delivered), &alerts, Mode::Enforce).unmet_count,
+            0
+        );
+        assert_eq!(
+            outcome(&packets(Dropped), &alerts, Mode::Enforce).unmet_count,
+            1
+        );
+    }
+
+    #[test]
+    fn what_no_finding_explains_must_arrive() {
+        for (fate, count) in [(Delivered, 0), (Dropped, 1), (Lost, 1)] {
+            for mode in [Mode::Monitor, Mode::Enforce] {
+                assert_eq!(outcome(&[(500, 1, 10, fate)], &[], mode).unmet_count, count);
+            }
+        }
+        // Losing Skype is no way of blocking it.
+        let alerts = [alert(5, false, 1, Action::Drop)];
+        assert_eq!(
+            outcome(&[(13021, 1, 10, Lost)], &alerts, Mode::Enforce).unmet_count,
+            1
+        );
+    }
+
+    #[test]
+    fn an_endpoint_decides_its_other_flows_from_then_on() {
+        let alerts = [alert(20, true, 2, Action::Drop)];
+        let packets = [
+            (13021, 1, 10, Delivered),
+            (13021, 2, 15, Dropped),
+            (13021, 3, 30, Dropped),
+            (13022, 4, 40, Delivered),
+        ];
+        let outcome = outcome(&packets, &alerts, Mode::Enforce);
+        assert_eq!(outcome.unmet, Vec::<String>::new());
+        let details: Vec<_> = outcome
+            .flows
+            .iter()
+            .map(|flow| flow.skype.detail.as_ref())
+            .collect();
+        let early = details[0].expect("Skype");
+        assert_eq!((early.decided_at_packet, early.retrospective), (None, true));
+        let own = details[1].expect("Skype");
+        assert_eq!(
+            (own.decided_at_packet, &own.evidence[..]),
+            (Some(1), &["udp-generator"][..])
+        );
+        let later = details[2].expect("Skype");
+        assert_eq!(
+            (later.decided_at_packet, &later.evidence[..]),
+            (Some(1), &["endpoint"][..])
+        );
+        assert_eq!(details[3], None);
+        assert_eq!(
+            (outcome.stats.lab.skype.sent, outcome.stats.lab.other.sent),
+            (3, 1)
+        );
+    }
+
+    #[test]
+    fn a_packet_that_arrives_late_was_delivered() {
+        let mut tally = Tally::default();
+        tally.begin("some.pcap".into());
+        let record = record(1, 500, 1);
+        let (packet, tags) = Packet::from_record(&record).expect("a whole packet");
+        let prepared = Prepared {
+            segments: vec![packet.clone()],
+            packet,
+            repaired: false,
+            tags,
+        };
+        let number = tally.next_number();
+        tally.sent(&record, &prepared, Sent { at: 1, fate: Lost });
+        tally.arrived_late(&[number]);
+        let config = Config::default_for_replay();
+        let outcome = tally.finish(&[], Value::Null, &config, None, Vec::new());
+        assert_eq!((outcome.unmet_count, outcome.stats.lab.late), (0, 1));
+    }
 }

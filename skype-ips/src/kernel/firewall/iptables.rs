@@ -81,6 +81,11 @@ fn rules(plan: &Plan, v6: bool) -> String {
             line(format!("-A {forward} {direction} {subnet} -j {target}"));
         } else if plan.conntrack && direction.starts_with("-o") {
             line(format!("-A {forward} {direction} {subnet} -m conntrack --ctstate DNAT --ctdir ORIGINAL -j {target}"));
+            // A server's opening, until one has been judged.
+            line(format!(
+                "-A {forward} {direction} {subnet} -p tcp -m conntrack --ctstate SNAT --ctdir REPLY -m connmark --mark {} -j {target}",
+                mark(Code::Unseen)
+            ));
         }
     }
     line(format!("-A FORWARD -j {forward}"));

@@ -85,6 +85,11 @@ pub(super) fn rules(plan: &Plan) -> String {
             line(format!("\t\t{side} jump {chain}"));
         } else if plan.conntrack && chain == "inbound" {
             line(format!("\t\t{side} ct status dnat ct direction original jump {chain}"));
+            // A server's opening, until one has been judged.
+            line(format!(
+                "\t\t{side} meta l4proto tcp ct status snat ct direction reply {} jump {chain}",
+                connection(Code::Unseen)
+            ));
         }
     }
     line("\t}".to_owned());
