@@ -116,7 +116,10 @@ impl Work {
 
 /// Judges one packet at time `now`, nanoseconds of a clock that doesn't go backwards.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "inlined into each kernel program; a struct would spill to its stack")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined into each kernel program; a struct would spill to its stack"
+)]
 pub fn judge<P: Packet, T: Tables>(
     packet: &P,
     link: Link,
@@ -137,7 +140,11 @@ pub fn judge<P: Packet, T: Tables>(
         return Outcome::Pass(Code::Pass);
     }
     let headers = &work.headers;
-    let inside = if side.outbound() { &headers.source } else { &headers.destination };
+    let inside = if side.outbound() {
+        &headers.source
+    } else {
+        &headers.destination
+    };
     let covered = if is_one_host(&headers.destination) && !tables.is_local(&headers.destination) {
         tables.policy(inside)
     } else {
@@ -149,7 +156,7 @@ pub fn judge<P: Packet, T: Tables>(
     };
     work.fragment.source = headers.source;
     work.fragment.destination = headers.destination;
-    work.fragment.protocol = headers.protocol as u32;
+    work.fragment.protocol = u32::from(headers.protocol);
     // Ports and code of a later fragment are those of the first.
     let (source_port, destination_port, first) = match headers.fragment {
         Fragment::Whole => (headers.source_port, headers.destination_port, None),
@@ -204,7 +211,11 @@ pub fn judge<P: Packet, T: Tables>(
         Outcome::Drop
     };
     if let (Fragment::First(_), Outcome::Pass(code)) = (work.headers.fragment, outcome) {
-        let state = FragmentState { source_port, destination_port, code: code.number() };
+        let state = FragmentState {
+            source_port,
+            destination_port,
+            code: code.number(),
+        };
         tables.insert_fragment(&work.fragment, &state);
     }
     outcome
@@ -270,7 +281,9 @@ fn update<P: Packet, T: Tables>(
         }
         tables.insert_flow(&work.key, &work.fresh);
     }
-    let Some(flow) = tables.flow(&work.key) else { return false };
+    let Some(flow) = tables.flow(&work.key) else {
+        return false;
+    };
     let silent = now.saturating_sub(flow.last_seen);
     if opens || (headers.protocol == UDP && silent > UDP_GAP) {
         flow.packets = [0; 2];
@@ -283,13 +296,23 @@ fn update<P: Packet, T: Tables>(
     flow.last_seen = now;
     // One arm per direction: the verifier follows constant indexes best.
     let (packets, bytes, head, tagged) = if direction == OUTBOUND {
-        (&mut flow.packets[0], &mut flow.bytes[0], &mut flow.head[0], &mut flow.tagged[0])
+        (
+            &mut flow.packets[0],
+            &mut flow.bytes[0],
+            &mut flow.head[0],
+            &mut flow.tagged[0],
+        )
     } else {
-        (&mut flow.packets[1], &mut flow.bytes[1], &mut flow.head[1], &mut flow.tagged[1])
+        (
+            &mut flow.packets[1],
+            &mut flow.bytes[1],
+            &mut flow.head[1],
+            &mut flow.tagged[1],
+        )
     };
     if side.counts() {
         *packets = packets.wrapping_add(1);
-        *bytes = bytes.wrapping_add(headers.ip_len as u64);
+        *bytes = bytes.wrapping_add(u64::from(headers.ip_len));
     }
     let bit = 1u8 << direction;
     if headers.tcp_flags & SYN != 0 {
@@ -302,7 +325,11 @@ fn update<P: Packet, T: Tables>(
             flow.stage = stage::KNOWN;
         } else if verdict.more_request != flow.more_request {
             flow.more_request = verdict.more_request;
-            flow.more = if verdict.more > MAX_MORE { MAX_MORE } else { verdict.more };
+            flow.more = if verdict.more > MAX_MORE {
+                MAX_MORE
+            } else {
+                verdict.more
+            };
         }
     }
     if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
@@ -313,7 +340,10 @@ fn update<P: Packet, T: Tables>(
         return true;
     }
     let (candidate, limit) = if headers.protocol == UDP {
-        (prefilter::udp(packet, headers.payload_offset, headers.payload_len) != 0, UDP_CANDIDATES)
+        (
+            prefilter::udp(packet, headers.payload_offset, headers.payload_len) != 0,
+            UDP_CANDIDATES,
+        )
     } else {
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first

@@ -146,7 +146,11 @@ pub fn headers<P: Packet>(packet: &P, link: Link) -> Result<Headers, Refusal> {
 /// Reads the headers of a frame into `headers`, which is the caller's because the kernel's stack
 /// is small; its contents mean nothing after a refusal.
 #[inline(always)]
-pub fn read_headers<P: Packet>(packet: &P, link: Link, headers: &mut Headers) -> Result<(), Refusal> {
+pub fn read_headers<P: Packet>(
+    packet: &P,
+    link: Link,
+    headers: &mut Headers,
+) -> Result<(), Refusal> {
     let cut = Refusal::Undecodable;
     let mut offset = 0;
     let ethertype = match link {
@@ -295,13 +299,13 @@ fn transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Refusal
         headers.tcp_seq = packet.u32(offset + 4).ok_or(cut)?;
         let word = packet.u16(offset + 12).ok_or(cut)?;
         headers.tcp_flags = word & 0xff;
-        let header_len = (word >> 12) as u32 * 4;
+        let header_len = u32::from(word >> 12) * 4;
         if header_len < 20 {
             return Err(cut);
         }
         header_len
     } else {
-        let udp_len = packet.u16(offset + 4).ok_or(cut)? as u32;
+        let udp_len = u32::from(packet.u16(offset + 4).ok_or(cut)?);
         // Of a fragmented datagram the first part is shorter than the UDP header says.
         if udp_len != 0 && udp_len < headers.payload_len {
             headers.payload_len = udp_len;

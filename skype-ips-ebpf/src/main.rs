@@ -57,7 +57,10 @@ pub fn skype_ips_xdp(context: XdpContext) -> u32 {
         Outcome::Pass(code) => {
             let (meta, data) = (context.metadata(), context.data());
             if meta + size_of::<Tag>() <= data {
-                let tag = Tag { magic: TAG_MAGIC ^ config.nonce, code: code.number() };
+                let tag = Tag {
+                    magic: TAG_MAGIC ^ config.nonce,
+                    code: code.number(),
+                };
                 // SAFETY: the verifier saw that the whole tag lies between metadata and data.
                 unsafe { *(meta as *mut Tag) = tag };
             }
@@ -81,7 +84,13 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
     let Some(head) = Head::of_skb(&context, Hook::Ingress) else {
         return TC_ACT_UNSPEC;
     };
-    match classify(&head, ingress_side(interface), interface, config, Hook::Ingress) {
+    match classify(
+        &head,
+        ingress_side(interface),
+        interface,
+        config,
+        Hook::Ingress,
+    ) {
         Outcome::Drop => {
             log(&context, "drop");
             TC_ACT_SHOT
@@ -98,7 +107,10 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
 pub fn skype_ips_egress(context: TcContext) -> i32 {
     // SAFETY: the kernel hands a valid __sk_buff to the program for the time of its run.
     let (ifindex, arrived_on) = unsafe {
-        ((*context.skb.skb).ifindex, (*context.skb.skb).ingress_ifindex)
+        (
+            (*context.skb.skb).ifindex,
+            (*context.skb.skb).ingress_ifindex,
+        )
     };
     let (Some(config), Some(interface)) = (config(), interface(ifindex)) else {
         return TC_ACT_UNSPEC;
@@ -121,16 +133,41 @@ pub fn skype_ips_egress(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn ingress_side(interface: &Interface) -> Side {
-    if interface.inside != 0 { Side::InsideIngress } else { Side::OutsideIngress }
+    if interface.inside != 0 {
+        Side::InsideIngress
+    } else {
+        Side::OutsideIngress
+    }
 }
 
 #[inline(always)]
-fn classify(head: &Head, side: Side, interface: &Interface, config: &GateConfig, hook: Hook) -> Outcome {
-    let link = if interface.raw != 0 { Link::Raw } else { Link::Ethernet };
+fn classify(
+    head: &Head,
+    side: Side,
+    interface: &Interface,
+    config: &GateConfig,
+    hook: Hook,
+) -> Outcome {
+    let link = if interface.raw != 0 {
+        Link::Raw
+    } else {
+        Link::Ethernet
+    };
     // SAFETY: the helper takes no arguments and has no preconditions.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    let Some(work) = work(hook) else { return Outcome::Pass(Code::Pass) };
-    judge(head, link, side, interface.zone, now, config, &mut KernelTables { hook }, work)
+    let Some(work) = work(hook) else {
+        return Outcome::Pass(Code::Pass);
+    };
+    judge(
+        head,
+        link,
+        side,
+        interface.zone,
+        now,
+        config,
+        &mut KernelTables { hook },
+        work,
+    )
 }
 
 /// The code that XDP left in front of the packet, if it is this daemon's.
@@ -138,7 +175,10 @@ fn classify(head: &Head, side: Side, interface: &Interface, config: &GateConfig,
 fn tag(context: &TcContext, config: &GateConfig) -> Option<Code> {
     // SAFETY: the context is valid; both fields are offsets that the verifier makes pointers of.
     let (meta, data) = unsafe {
-        ((*context.skb.skb).data_meta as usize, (*context.skb.skb).data as usize)
+        (
+            (*context.skb.skb).data_meta as usize,
+            (*context.skb.skb).data as usize,
+        )
     };
     if meta + size_of::<Tag>() > data {
         return None;

@@ -44,7 +44,11 @@ impl Head {
         let loaded = bounded(len)?;
         // SAFETY: `loaded` is at most HEAD_LEN, which the scratch memory holds.
         let result = unsafe { bpf_xdp_load_bytes(context.ctx, 0, scratch.cast(), loaded) };
-        (result == 0).then_some(Self { bytes: scratch.cast(), loaded, len })
+        (result == 0).then_some(Self {
+            bytes: scratch.cast(),
+            loaded,
+            len,
+        })
     }
 
     #[inline(always)]
@@ -54,8 +58,13 @@ impl Head {
         let loaded = bounded(len)?;
         // The helper also reads what lies beyond the linear part (GRO).
         // SAFETY: `loaded` is at most HEAD_LEN, which the scratch memory holds.
-        let result = unsafe { bpf_skb_load_bytes(context.skb.skb.cast(), 0, scratch.cast(), loaded) };
-        (result == 0).then_some(Self { bytes: scratch.cast(), loaded, len })
+        let result =
+            unsafe { bpf_skb_load_bytes(context.skb.skb.cast(), 0, scratch.cast(), loaded) };
+        (result == 0).then_some(Self {
+            bytes: scratch.cast(),
+            loaded,
+            len,
+        })
     }
 }
 

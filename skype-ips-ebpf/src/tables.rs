@@ -84,7 +84,11 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn action(&mut self, policy: PolicyEntry, verdict: &Verdict) -> u8 {
-        match ACTIONS.get(ActionEntry::index(policy.index, verdict.role, verdict.class)) {
+        match ACTIONS.get(ActionEntry::index(
+            policy.index,
+            verdict.role,
+            verdict.class,
+        )) {
             Some(entry) if verdict.confidence >= entry.confidence => entry.action,
             Some(entry) if entry.action > action::ALERT => action::ALERT,
             Some(entry) => entry.action,

@@ -67,7 +67,16 @@ mod tests {
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("30m"), Ok(1800));
         assert_eq!(seconds("2h"), Ok(7200));
-        for wrong in ["", "30", "m", "-1m", "0s", "9000h", "99999999999999999999h", "1é"] {
+        for wrong in [
+            "",
+            "30",
+            "m",
+            "-1m",
+            "0s",
+            "9000h",
+            "99999999999999999999h",
+            "1é",
+        ] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }

@@ -24,7 +24,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(instance) => vec![instance.clone()],
         None => {
             let mut all = kernel::instances();
-            let folders = std::fs::read_dir(&args.run_dir).into_iter().flatten().flatten();
+            let folders = std::fs::read_dir(&args.run_dir)
+                .into_iter()
+                .flatten()
+                .flatten();
             let folders = folders.filter(|entry| entry.path().join("lock").exists());
             all.extend(folders.filter_map(|entry| entry.file_name().into_string().ok()));
             all.sort();
@@ -39,7 +42,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         match RunDir::take(&args.run_dir, &instance) {
             Ok(folder) => {
                 let rules = kernel::remove_rules(&instance);
-                report += &format!("{instance}: {}\n", if rules { "rules removed" } else { "no rules were left" });
+                report += &format!(
+                    "{instance}: {}\n",
+                    if rules {
+                        "rules removed"
+                    } else {
+                        "no rules were left"
+                    }
+                );
                 drop(folder);
             }
             Err(RunDirError::Held { .. }) => running.push(instance),
@@ -52,10 +62,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report.push('\n');
         }
     }
-    print(if report.is_empty() { "nothing was left\n" } else { &report })?;
+    print(if report.is_empty() {
+        "nothing was left\n"
+    } else {
+        &report
+    })?;
     if running.is_empty() {
         Ok(())
     } else {
-        Err(Failure::failed(format!("still running, and left alone: {}; stop it first", running.join(", "))))
+        Err(Failure::failed(format!(
+            "still running, and left alone: {}; stop it first",
+            running.join(", ")
+        )))
     }
 }

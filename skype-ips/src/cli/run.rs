@@ -30,9 +30,17 @@ pub struct Args {
 }
 
 fn interface(text: &str) -> Result<Interface, String> {
-    let (name, side) = text.split_once('=').ok_or("write NAME=inside or NAME=outside")?;
-    let side = InterfaceSide::from_word(side).ok_or_else(|| format!("{side:?} is no side: write inside or outside"))?;
-    Ok(Interface { name: name.to_owned(), side, zone: 0, place: Place::whole("--interface") })
+    let (name, side) = text
+        .split_once('=')
+        .ok_or("write NAME=inside or NAME=outside")?;
+    let side = InterfaceSide::from_word(side)
+        .ok_or_else(|| format!("{side:?} is no side: write inside or outside"))?;
+    Ok(Interface {
+        name: name.to_owned(),
+        side,
+        zone: 0,
+        place: Place::whole("--interface"),
+    })
 }
 
 /// Runs the daemon until it is told to stop.

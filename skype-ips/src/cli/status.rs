@@ -23,7 +23,11 @@ pub struct Args {
 /// Status 1 if none answers.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let status = blocking::status(&args.instance.socket()).map_err(Failure::failed)?;
-    if args.json { print(&format!("{status}\n")) } else { print(&text(&status)) }
+    if args.json {
+        print(&format!("{status}\n"))
+    } else {
+        print(&text(&status))
+    }
 }
 
 fn text(status: &Value) -> String {
@@ -35,12 +39,22 @@ fn text(status: &Value) -> String {
     line("instance", word(&status["instance"]));
     line("mode", word(&status["mode"]));
     if status["bypass"]["on"] == true {
-        let until = status["bypass"]["until"].as_str().map_or("until told otherwise".to_owned(), |until| format!("until {until}"));
+        let until = status["bypass"]["until"]
+            .as_str()
+            .map_or("until told otherwise".to_owned(), |until| {
+                format!("until {until}")
+            });
         line("BYPASS", format!("on, {until}: everything passes"));
     }
     let policies: Vec<String> = items(&status["policy"]["policies"]).map(word).collect();
-    let version: String = word(&status["policy"]["version"]).chars().take(12).collect();
-    line("policies", format!("{} (version {version})", policies.join(", ")));
+    let version: String = word(&status["policy"]["version"])
+        .chars()
+        .take(12)
+        .collect();
+    line(
+        "policies",
+        format!("{} (version {version})", policies.join(", ")),
+    );
     for hook in items(&status["hooks"]) {
         let attached: Vec<String> = items(&hook["attached"]).map(word).collect();
         line(
@@ -50,7 +64,11 @@ fn text(status: &Value) -> String {
                 word(&hook["interface"]),
                 word(&hook["side"]),
                 word(&hook["hook"]),
-                if attached.is_empty() { "nothing".to_owned() } else { attached.join(", ") }
+                if attached.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    attached.join(", ")
+                }
             ),
         );
     }
@@ -61,7 +79,11 @@ fn text(status: &Value) -> String {
             "{}, {} rules, connection tracking {}",
             word(&firewall["backend"]),
             items(&firewall["rules"]).count(),
-            if firewall["conntrack"] == true { "used" } else { "not used" }
+            if firewall["conntrack"] == true {
+                "used"
+            } else {
+                "not used"
+            }
         ),
     );
     for queue in items(&status["queues"]) {
@@ -92,8 +114,12 @@ fn text(status: &Value) -> String {
         }
     }
     line("decisions", status["decisions"].to_string());
-    let failures: Vec<String> =
-        status["failures"].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}")).collect();
+    let failures: Vec<String> = status["failures"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
     line("failures", failures.join(", "));
     text
 }

@@ -15,7 +15,9 @@ use tokio::net::UnixStream;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No daemon listens there.
-    #[error("no daemon answers at {path}: {source}; is it running, and under this --instance and --run-dir?")]
+    #[error(
+        "no daemon answers at {path}: {source}; is it running, and under this --instance and --run-dir?"
+    )]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -50,9 +52,13 @@ impl Client {
     /// # Errors
     /// No daemon listens there.
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
-        let connect = |source| ClientError::Connect { path: path.to_owned(), source };
+        let connect = |source| ClientError::Connect {
+            path: path.to_owned(),
+            source,
+        };
         let stream = UnixStream::connect(path).await.map_err(connect)?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { sender })
     }
@@ -77,12 +83,21 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn bypass(&mut self, on: bool, for_seconds: Option<u64>) -> Result<Value, ClientError> {
+    pub async fn bypass(
+        &mut self,
+        on: bool,
+        for_seconds: Option<u64>,
+    ) -> Result<Value, ClientError> {
         let body = json!({ "on": on, "for_seconds": for_seconds });
         self.request(Method::POST, "/v1/bypass", Some(&body)).await
     }
 
-    async fn request(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+    async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
         let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
         let request = Request::builder()
             .method(method)
@@ -98,7 +113,10 @@ impl Client {
         if status.is_success() {
             Ok(serde_json::from_slice(&bytes)?)
         } else {
-            Err(ClientError::Refused { status, message: String::from_utf8_lossy(&bytes).into_owned() })
+            Err(ClientError::Refused {
+                status,
+                message: String::from_utf8_lossy(&bytes).into_owned(),
+            })
         }
     }
 }
@@ -114,7 +132,10 @@ pub mod blocking {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|source| ClientError::Connect { path: path.to_owned(), source })?;
+            .map_err(|source| ClientError::Connect {
+                path: path.to_owned(),
+                source,
+            })?;
         runtime.block_on(async { call(&mut Client::connect(path).await?).await })
     }
 

@@ -32,10 +32,19 @@ pub fn serve(socket: &Path, gateway: Arc<Gateway>) -> io::Result<JoinHandle<()>>
     let listener = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
     let router = Router::new()
-        .route("/v1/status", get(async |State(context): State<Context>| Json(context.gateway.status())))
-        .route("/v1/counters", get(async |State(context): State<Context>| Json(context.gateway.packet_counters())))
+        .route(
+            "/v1/status",
+            get(async |State(context): State<Context>| Json(context.gateway.status())),
+        )
+        .route(
+            "/v1/counters",
+            get(async |State(context): State<Context>| Json(context.gateway.packet_counters())),
+        )
         .route("/v1/bypass", post(bypass))
-        .with_state(Context { gateway, timer: Arc::default() });
+        .with_state(Context {
+            gateway,
+            timer: Arc::default(),
+        });
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!("the control socket failed: {error}");
@@ -60,14 +69,25 @@ async fn bypass(
     if let Some(timer) = timer.take() {
         timer.abort();
     }
-    let until = request.for_seconds.filter(|_| request.on).and_then(|seconds| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
-        u64::try_from((now + Duration::from_secs(seconds)).as_nanos()).ok()
-    });
+    let until = request
+        .for_seconds
+        .filter(|_| request.on)
+        .and_then(|seconds| {
+            let now = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .ok()?;
+            u64::try_from((now + Duration::from_secs(seconds)).as_nanos()).ok()
+        });
     let refused = |error: crate::kernel::BpfError| {
-        (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": error.to_string() })))
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Json(json!({ "error": error.to_string() })),
+        )
     };
-    context.gateway.set_bypass(request.on, until).map_err(refused)?;
+    context
+        .gateway
+        .set_bypass(request.on, until)
+        .map_err(refused)?;
     if let (true, Some(seconds)) = (request.on, request.for_seconds) {
         let gateway = context.gateway.clone();
         *timer = Some(tokio::spawn(async move {

@@ -26,17 +26,20 @@ pub struct ShardCounters {
 }
 
 /// Adds one.
-pub fn add(counter: &AtomicU64) {
+pub(super) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
 /// The sum of one count over all shards.
-pub fn sum(shards: &[ShardCounters], counter: impl Fn(&ShardCounters) -> &AtomicU64) -> u64 {
-    shards.iter().map(|shard| counter(shard).load(Relaxed)).sum()
+pub(super) fn sum(shards: &[ShardCounters], counter: impl Fn(&ShardCounters) -> &AtomicU64) -> u64 {
+    shards
+        .iter()
+        .map(|shard| counter(shard).load(Relaxed))
+        .sum()
 }
 
 /// The failures that `[failure]` speaks of, as far as user space can count them.
-pub fn failures(shards: &[ShardCounters]) -> Value {
+pub(super) fn failures(shards: &[ShardCounters]) -> Value {
     json!({
         "message-lost": sum(shards, |shard| &shard.message_lost),
         "internal-error": sum(shards, |shard| &shard.internal_error),

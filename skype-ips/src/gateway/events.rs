@@ -18,7 +18,9 @@ pub struct Events {
 impl Events {
     /// Takes a line, or says that it was given up.
     pub fn send(&self, record: &impl serde::Serialize) -> bool {
-        let Ok(line) = serde_json::to_string(record) else { return false };
+        let Ok(line) = serde_json::to_string(record) else {
+            return false;
+        };
         !matches!(self.lines.try_send(line), Err(TrySendError::Full(_)))
     }
 }
@@ -28,20 +30,25 @@ impl Events {
 ///
 /// # Errors
 /// The file can't be opened.
-pub fn start(target: Option<&Path>) -> io::Result<(Events, JoinHandle<()>)> {
+pub(super) fn start(target: Option<&Path>) -> io::Result<(Events, JoinHandle<()>)> {
     let mut output: Box<dyn Write + Send> = match target {
         None => Box::new(io::sink()),
         Some(path) if path == Path::new("-") => Box::new(io::stdout()),
         Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
     };
     let (lines, receiver): (_, Receiver<String>) = sync_channel(BACKLOG);
-    let writer = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
-        for line in receiver {
-            // A reader that has gone away is no reason to stop judging packets.
-            if writeln!(output, "{line}").and_then(|()| output.flush()).is_err() {
-                output = Box::new(io::sink());
+    let writer = std::thread::Builder::new()
+        .name("events".to_owned())
+        .spawn(move || {
+            for line in receiver {
+                // A reader that has gone away is no reason to stop judging packets.
+                if writeln!(output, "{line}")
+                    .and_then(|()| output.flush())
+                    .is_err()
+                {
+                    output = Box::new(io::sink());
+                }
             }
-        }
-    })?;
+        })?;
     Ok((Events { lines }, writer))
 }

@@ -32,7 +32,9 @@ use crate::kernel::{
     AttachError, Attachment, BpfError, Firewall, FirewallError, KernelQueue, Link, LinkError,
     MemoryTables, Plan, Programs, QueueError, attach, conntrack_in_use, queue_statistics,
 };
-use crate::policy::{Config, ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure, Place, to_mapped};
+use crate::policy::{
+    Config, ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure, Place, to_mapped,
+};
 
 /// A heartbeat older than this many nanoseconds counts as no daemon: under the second that is
 /// promised, over the longest pause of a busy machine.
@@ -90,7 +92,9 @@ pub enum GatewayError {
         source: std::io::Error,
     },
     /// A queue's thread ended on its own.
-    #[error("queue {number} stopped working: {reason}; the gateway is shutting down, as `daemon-down` says")]
+    #[error(
+        "queue {number} stopped working: {reason}; the gateway is shutting down, as `daemon-down` says"
+    )]
     QueueDied {
         /// The queue.
         number: u16,
@@ -107,7 +111,10 @@ impl GatewayError {
             | Self::Firewall(FirewallError::NoBackend { .. })
             | Self::Attach(_)
             | Self::Bpf(BpfError::Load(_) | BpfError::Program { .. })
-            | Self::Interface { source: LinkError::Tool(_), .. } => true,
+            | Self::Interface {
+                source: LinkError::Tool(_),
+                ..
+            } => true,
             Self::Bpf(error) => error.is_permission(),
             _ => false,
         }
@@ -117,7 +124,10 @@ impl GatewayError {
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Interface { source: LinkError::Missing(_), .. } | Self::RunDir(RunDirError::Name(_))
+            Self::Interface {
+                source: LinkError::Missing(_),
+                ..
+            } | Self::RunDir(RunDirError::Name(_))
         )
     }
 }
@@ -154,14 +164,24 @@ impl Gateway {
     ///
     /// # Errors
     /// Any step failed; the ones before it are undone.
-    pub fn start(options: &Options, events: events::Events) -> Result<Self, GatewayError> {
+    pub fn start(options: &Options, events: &events::Events) -> Result<Self, GatewayError> {
         let settings = &options.config.gateway;
-        let field = Field::new(settings.mark_mask).expect("the reader accepts only four adjacent bits");
+        let field =
+            Field::new(settings.mark_mask).expect("the reader accepts only four adjacent bits");
         let mut hooked = Vec::new();
         for interface in &settings.interfaces {
-            let link = Link::read(&interface.name)
-                .map_err(|source| GatewayError::Interface { place: interface.place.clone(), source })?;
-            hooked.push((interface, Hooked { link, side: interface.side, attachment: None }));
+            let link = Link::read(&interface.name).map_err(|source| GatewayError::Interface {
+                place: interface.place.clone(),
+                source,
+            })?;
+            hooked.push((
+                interface,
+                Hooked {
+                    link,
+                    side: interface.side,
+                    attachment: None,
+                },
+            ));
         }
         let enforcing = shard::enforces(settings.mode, &options.config.policies);
         let open = settings.failure.daemon_down == OnFailure::Open || !enforcing;
@@ -176,21 +196,41 @@ impl Gateway {
             open,
             conntrack: settings.conntrack == ConntrackUse::Auto && conntrack_in_use(),
             classified,
-            inside: hooked.iter().map(|(_, hook)| hook).filter(|hook| inside(hook)).map(|hook| hook.link.name.clone()).collect(),
-            subnets: options.config.policies.policies().iter().flat_map(|policy| policy.subnets.clone()).collect(),
+            inside: hooked
+                .iter()
+                .map(|(_, hook)| hook)
+                .filter(|hook| inside(hook))
+                .map(|hook| hook.link.name.clone())
+                .collect(),
+            subnets: options
+                .config
+                .policies
+                .policies()
+                .iter()
+                .flat_map(|policy| policy.subnets.clone())
+                .collect(),
             enforcing,
         })?;
         tracing::info!(
             "firewall rules through {}, connection tracking {}",
             firewall.backend().word(),
-            if firewall.uses_conntrack() { "in use: codes are recorded in it" } else { "not in use: left alone" }
+            if firewall.uses_conntrack() {
+                "in use: codes are recorded in it"
+            } else {
+                "not in use: left alone"
+            }
         );
 
         let mut queues = Vec::new();
         let fail_open = settings.failure.queue_full == OnFailure::Open || !enforcing;
         for number in 0..settings.queues.count {
             let number = settings.queues.first + u16::from(number);
-            queues.push(KernelQueue::open(number, settings.queues.length, fail_open, QUEUE_WAIT)?);
+            queues.push(KernelQueue::open(
+                number,
+                settings.queues.length,
+                fail_open,
+                QUEUE_WAIT,
+            )?);
         }
 
         let gate_config = GateConfig {
@@ -206,7 +246,12 @@ impl Gateway {
         if classified {
             let mut loaded = Programs::load()?;
             loaded.set_policy(&compiled)?;
-            loaded.set_local(&local.iter().map(|address| to_mapped(*address)).collect::<Vec<_>>())?;
+            loaded.set_local(
+                &local
+                    .iter()
+                    .map(|address| to_mapped(*address))
+                    .collect::<Vec<_>>(),
+            )?;
             for (interface, hook) in &hooked {
                 let entry = Interface {
                     inside: u8::from(inside(hook)),
@@ -229,19 +274,39 @@ impl Gateway {
             field,
             failure: settings.failure,
             conntrack: firewall.uses_conntrack(),
-            inside: hooked.iter().filter(|(_, hook)| inside(hook)).map(|(_, hook)| hook.link.index).collect(),
-            zones: hooked.iter().map(|(interface, hook)| (hook.link.index, interface.zone)).collect(),
+            inside: hooked
+                .iter()
+                .filter(|(_, hook)| inside(hook))
+                .map(|(_, hook)| hook.link.index)
+                .collect(),
+            zones: hooked
+                .iter()
+                .map(|(interface, hook)| (hook.link.index, interface.zone))
+                .collect(),
             first_queue: settings.queues.first,
-            counters: queues.iter().map(|_| counters::ShardCounters::default()).collect(),
+            counters: queues
+                .iter()
+                .map(|_| counters::ShardCounters::default())
+                .collect(),
             public_addresses,
             stopping: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             beats: Default::default(),
         });
+        for (_, hook) in hooked.iter().filter(|(_, hook)| inside(hook)) {
+            if !validates_sources(&hook.link.name) {
+                tracing::warn!(
+                    interface = hook.link.name,
+                    "sources are not validated here: a host could put another's address into packets that condemn it; \
+                     `sysctl net.ipv4.conf.{}.rp_filter=1` prevents that",
+                    hook.link.name
+                );
+            }
+        }
         let mut gates = Vec::new();
         for _ in &queues {
             gates.push(match &programs {
-                Some(programs) => shard::Gate::Kernel(programs.shard_tables()?),
+                Some(programs) => shard::Gate::Kernel(Box::new(programs.shard_tables()?)),
                 None => shard::Gate::User(Box::new(shard::UserGate {
                     tables: MemoryTables::new(&compiled),
                     config: gate_config,
@@ -264,7 +329,10 @@ impl Gateway {
             shared.beat(number, clock::monotonic());
             let shard = shard::Shard::new(number, queue, gate, shared.clone(), events.clone());
             let thread = std::thread::Builder::new()
-                .name(format!("queue-{}", settings.queues.first + u16::from(number)))
+                .name(format!(
+                    "queue-{}",
+                    settings.queues.first + u16::from(number)
+                ))
                 .spawn(move || shard.run())
                 .map_err(io("start a queue's thread"))?;
             lock(&gateway.shards).push(thread);
@@ -273,7 +341,11 @@ impl Gateway {
         for (_, mut hook) in hooked {
             if let Some(programs) = lock(&gateway.programs).as_mut() {
                 let attachment = attach(programs, &hook.link, inside(&hook), settings.hook)?;
-                tracing::info!(interface = hook.link.name, "classifying in {}", attachment.word());
+                tracing::info!(
+                    interface = hook.link.name,
+                    "classifying in {}",
+                    attachment.word()
+                );
                 hook.attachment = Some(attachment);
             }
             gateway.hooked.push(hook);
@@ -304,12 +376,19 @@ impl Gateway {
     pub fn set_bypass(&self, on: bool, until: Option<u64>) -> Result<(), BpfError> {
         self.shared.bypass.store(on, Relaxed);
         let mut config = lock(&self.gate_config);
-        config.flags = if on { config.flags | flag::BYPASS } else { config.flags & !flag::BYPASS };
+        config.flags = if on {
+            config.flags | flag::BYPASS
+        } else {
+            config.flags & !flag::BYPASS
+        };
         if let Some(programs) = lock(&self.programs).as_mut() {
             programs.set_config(*config)?;
         }
         *lock(&self.bypass_until) = until.filter(|_| on);
-        tracing::warn!("bypass {}", if on { "on: everything passes" } else { "off" });
+        tracing::warn!(
+            "bypass {}",
+            if on { "on: everything passes" } else { "off" }
+        );
         Ok(())
     }
 
@@ -325,24 +404,32 @@ impl Gateway {
             }
         }
         let mut shards = lock(&self.shards);
-        let Some(dead) = shards.iter().position(JoinHandle::is_finished) else { return Ok(()) };
+        let Some(dead) = shards.iter().position(JoinHandle::is_finished) else {
+            return Ok(());
+        };
         let reason = match shards.remove(dead).join() {
             Ok(Ok(())) => "its thread ended".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "its thread panicked".to_owned(),
         };
-        Err(GatewayError::QueueDied { number: self.shared.first_queue + dead as u16, reason })
+        Err(GatewayError::QueueDied {
+            number: self.shared.first_queue + dead as u16,
+            reason,
+        })
     }
 
     /// Takes everything down, losing no packet under `open`.
     pub fn stop(&self) {
         // Dropping the programs detaches them: nothing is tagged any more.
         drop(lock(&self.programs).take());
-        let numbers = self.shared.first_queue..self.shared.first_queue + self.shared.counters.len() as u16;
+        let numbers =
+            self.shared.first_queue..self.shared.first_queue + self.shared.counters.len() as u16;
         let deadline = Instant::now() + DRAIN_LIMIT;
         let drain = || {
             while Instant::now() < deadline
-                && queue_statistics().iter().any(|queue| numbers.contains(&queue.number) && queue.waiting > 0)
+                && queue_statistics()
+                    .iter()
+                    .any(|queue| numbers.contains(&queue.number) && queue.waiting > 0)
             {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -387,12 +474,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The gateway's own addresses.
 fn own_addresses() -> Vec<IpAddr> {
     match if_addrs::get_if_addrs() {
-        Ok(interfaces) => interfaces.into_iter().map(|interface| interface.addr.ip()).collect(),
+        Ok(interfaces) => interfaces
+            .into_iter()
+            .map(|interface| interface.addr.ip())
+            .collect(),
         Err(error) => {
             tracing::error!("cannot read this machine's addresses: {error}");
             Vec::new()
         }
     }
+}
+
+/// Whether the kernel checks that a packet's source is reached through the interface it came on.
+fn validates_sources(interface: &str) -> bool {
+    ["all", interface].into_iter().any(|name| {
+        let path = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
+        std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
+    })
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -401,7 +499,8 @@ fn own_addresses() -> Vec<IpAddr> {
 /// It could not be set up, or a queue died.
 pub fn run(options: &Options) -> Result<(), GatewayError> {
     let run_dir = RunDir::take(&options.run_dir, &options.instance)?;
-    let (events, writer) = events::start(options.events.as_deref()).map_err(io("open the event file"))?;
+    let (events, writer) =
+        events::start(options.events.as_deref()).map_err(io("open the event file"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -413,19 +512,31 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     result
 }
 
-async fn serve(options: &Options, run_dir: &RunDir, events: events::Events) -> Result<(), GatewayError> {
+async fn serve(
+    options: &Options,
+    run_dir: &RunDir,
+    events: events::Events,
+) -> Result<(), GatewayError> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).map_err(io("handle SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("handle SIGINT"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(io("handle SIGHUP"))?;
-    let gateway = Arc::new(Gateway::start(options, events)?);
-    let server = crate::control::serve(&run_dir.socket(), gateway.clone()).map_err(io("open the control socket"))?;
+    let gateway = Arc::new(Gateway::start(options, &events)?);
+    let server = crate::control::serve(&run_dir.socket(), gateway.clone())
+        .map_err(io("open the control socket"))?;
     gateway.announce("ready");
     tracing::info!(
         "ready: mode {}, policies {}",
         gateway.shared.mode,
-        gateway.shared.policies.policies().iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>().join(", ")
+        gateway
+            .shared
+            .policies
+            .policies()
+            .iter()
+            .map(|policy| policy.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     if gateway.shared.mode == Mode::Monitor {
         tracing::info!("monitoring only: nothing is dropped; `mode = \"enforce\"` changes that");

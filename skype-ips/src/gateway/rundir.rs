@@ -55,7 +55,9 @@ impl RunDir {
     /// Another daemon holds it, the name won't do, or the file system refuses.
     pub fn take(base: &Path, instance: &str) -> Result<Self, RunDirError> {
         let fits = (1..=MAX_INSTANCE).contains(&instance.len())
-            && instance.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            && instance
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !fits {
             return Err(RunDirError::Name(instance.to_owned()));
         }
@@ -64,7 +66,11 @@ impl RunDir {
             let path = path.display().to_string();
             move |source| RunDirError::Io { path, source }
         };
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(io(&path))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&path)
+            .map_err(io(&path))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -76,7 +82,10 @@ impl RunDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(RunDirError::Held { instance: instance.to_owned(), path: lock_path.display().to_string() });
+                return Err(RunDirError::Held {
+                    instance: instance.to_owned(),
+                    path: lock_path.display().to_string(),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(io(&lock_path)(source)),
         }
@@ -97,7 +106,11 @@ impl Drop for RunDir {
         let _ = std::fs::remove_file(self.path.join("lock"));
         let _ = std::fs::remove_dir(&self.path);
         // Only if no other instance has its folder there.
-        if let Some(base) = self.path.parent().filter(|base| *base == Path::new(DEFAULT)) {
+        if let Some(base) = self
+            .path
+            .parent()
+            .filter(|base| *base == Path::new(DEFAULT))
+        {
             let _ = std::fs::remove_dir(base);
         }
     }
@@ -111,7 +124,10 @@ mod tests {
     fn one_daemon_of_a_name_at_a_time_and_nothing_left_after_it() {
         let base = tempfile::tempdir().expect("a folder for temporary files");
         let first = RunDir::take(base.path(), "a").expect("nobody holds it");
-        assert!(matches!(RunDir::take(base.path(), "a"), Err(RunDirError::Held { .. })));
+        assert!(matches!(
+            RunDir::take(base.path(), "a"),
+            Err(RunDirError::Held { .. })
+        ));
         let other = RunDir::take(base.path(), "b").expect("another name");
         drop((first, other));
         assert_eq!(std::fs::read_dir(base.path()).expect("readable").count(), 0);
@@ -122,7 +138,10 @@ mod tests {
     fn names_that_no_chain_could_carry_are_refused() {
         let base = tempfile::tempdir().expect("a folder for temporary files");
         for name in ["", "Main", "a b", "../x", "seventeen-letters"] {
-            assert!(matches!(RunDir::take(base.path(), name), Err(RunDirError::Name(_))), "{name}");
+            assert!(
+                matches!(RunDir::take(base.path(), name), Err(RunDirError::Name(_))),
+                "{name}"
+            );
         }
     }
 }

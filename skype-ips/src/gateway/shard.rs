@@ -36,7 +36,7 @@ const TRANSLATED_LIMIT: u8 = 6;
 /// Where the gate that chose the packets stands.
 pub(super) enum Gate {
     /// In the kernel: queued packets have passed it.
-    Kernel(ShardTables),
+    Kernel(Box<ShardTables>),
     /// Here: everything is queued.
     User(Box<UserGate>),
 }
@@ -69,7 +69,13 @@ struct Known {
 }
 
 impl<Q: Queue> Shard<Q> {
-    pub(super) fn new(number: u8, queue: Q, gate: Gate, shared: Arc<Shared>, events: Events) -> Self {
+    pub(super) fn new(
+        number: u8,
+        queue: Q,
+        gate: Gate,
+        shared: Arc<Shared>,
+        events: Events,
+    ) -> Self {
         let engine = Engine::new(shared.engine_settings());
         Self {
             number,
@@ -102,7 +108,9 @@ impl<Q: Queue> Shard<Q> {
                 Ok(None) if self.shared.stopping.load(Relaxed) => return Ok(()),
                 Ok(None) => {}
                 // The kernel has done with them as `message-lost` says; we only count.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => add(&self.counters().message_lost),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    add(&self.counters().message_lost);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -123,13 +131,17 @@ impl<Q: Queue> Shard<Q> {
 
     fn handle(&mut self, packet: Q::Packet) -> std::io::Result<()> {
         add(&self.counters().received);
-        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(packet.payload(), packet.mark(), packet.arrived_on())));
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            self.judge(packet.payload(), packet.mark(), packet.arrived_on())
+        }));
         let verdict = judged.unwrap_or_else(|_| {
             add(&self.counters().internal_error);
             // Its memory may be half-changed; what the kernel's tables know stays.
             self.engine = Engine::new(self.shared.engine_settings());
             match self.shared.failure.internal_error {
-                OnFailure::Open => QueueVerdict::Accept(self.shared.field.write(packet.mark(), Code::Pass)),
+                OnFailure::Open => {
+                    QueueVerdict::Accept(self.shared.field.write(packet.mark(), Code::Pass))
+                }
                 OnFailure::Closed => QueueVerdict::Drop,
             }
         });
@@ -148,7 +160,11 @@ impl<Q: Queue> Shard<Q> {
     fn judge(&mut self, bytes: &[u8], mark: u32, arrived_on: u32) -> QueueVerdict {
         let now = clock::monotonic();
         let field = self.shared.field;
-        let side = if self.shared.inside.contains(&arrived_on) { Side::InsideIngress } else { Side::Inbound };
+        let side = if self.shared.inside.contains(&arrived_on) {
+            Side::InsideIngress
+        } else {
+            Side::Inbound
+        };
         let accept = |code| QueueVerdict::Accept(field.write(mark, code));
         let zone = self.shared.zones.get(&arrived_on).copied().unwrap_or(0);
         let (key, headers) = match &mut self.gate {
@@ -157,15 +173,30 @@ impl<Q: Queue> Shard<Q> {
                 Err(_) => return accept(Code::Pass),
             },
             Gate::User(gate) => {
-                let UserGate { tables, config, work } = &mut **gate;
-                let outcome = judge(&Slice::new(bytes), Link::Raw, side, zone, now, config, tables, work);
+                let UserGate {
+                    tables,
+                    config,
+                    work,
+                } = &mut **gate;
+                let outcome = judge(
+                    &Slice::new(bytes),
+                    Link::Raw,
+                    side,
+                    zone,
+                    now,
+                    config,
+                    tables,
+                    work,
+                );
                 let key = *work.key();
                 match outcome {
                     Outcome::Drop if self.shared.bypass() => return accept(Code::Pass),
                     Outcome::Drop => return drop_verdict(field, mark, self.shared.conntrack),
                     Outcome::Pass(Code::Inspect(_)) => (key, *work.headers()),
                     Outcome::Pass(_) => {
-                        let seen = tables.flow_state(&key).map_or(0, |flow| flow.packets[0] + flow.packets[1]);
+                        let seen = tables
+                            .flow_state(&key)
+                            .map_or(0, |flow| flow.packets[0] + flow.packets[1]);
                         let judged = key.protocol == 0 || seen >= UNCLASSIFIED_LIMIT;
                         return accept(if judged { Code::Judged } else { Code::Pass });
                     }
@@ -174,7 +205,10 @@ impl<Q: Queue> Shard<Q> {
         };
         // A later fragment has the fate of the first, which the gate knows, and no evidence.
         let later = matches!(headers.fragment, Fragment::Later(_));
-        let Some(payload) = bytes.get(headers.payload_offset as usize..).filter(|_| !later) else {
+        let Some(payload) = bytes
+            .get(headers.payload_offset as usize..)
+            .filter(|_| !later)
+        else {
             return accept(Code::Pass);
         };
         let payload = &payload[..payload.len().min(headers.payload_len as usize)];
@@ -184,7 +218,11 @@ impl<Q: Queue> Shard<Q> {
             if payload.is_empty() {
                 return accept(Code::Pass);
             }
-            let (slice, offset, len) = (Slice::new(bytes), headers.payload_offset, headers.payload_len);
+            let (slice, offset, len) = (
+                Slice::new(bytes),
+                headers.payload_offset,
+                headers.payload_len,
+            );
             let awaited = self.known.contains_key(&key);
             if key.protocol == TCP && !awaited && prefilter::tcp_opening(&slice, offset, len) == 0 {
                 return accept(Code::Judged);
@@ -206,7 +244,9 @@ impl<Q: Queue> Shard<Q> {
         self.found = found;
         if let Some(finding) = answer.finding {
             return match self.action(&key, &finding) {
-                Action::Drop if !self.shared.bypass() => drop_verdict(field, mark, self.shared.conntrack),
+                Action::Drop if !self.shared.bypass() => {
+                    drop_verdict(field, mark, self.shared.conntrack)
+                }
                 // While bypassed nothing is recorded, so that the end of it finds the flow again.
                 _ if self.shared.bypass() => accept(Code::Pass),
                 _ => accept(Code::Judged),
@@ -214,11 +254,19 @@ impl<Q: Queue> Shard<Q> {
         }
         if answer.more > 0 {
             self.more_request = self.more_request.wrapping_add(1).max(1);
-            let more = Verdict { kind: kind::OPEN, more: answer.more, more_request: self.more_request, ..Verdict::default() };
+            let more = Verdict {
+                kind: kind::OPEN,
+                more: answer.more,
+                more_request: self.more_request,
+                ..Verdict::default()
+            };
             self.set_verdict(&key, more, now);
         }
         if translated {
-            let known = self.known.entry(key).or_insert(Known { last_seen: now, unfiltered: 0 });
+            let known = self.known.entry(key).or_insert(Known {
+                last_seen: now,
+                unfiltered: 0,
+            });
             known.unfiltered = known.unfiltered.saturating_add(1);
             if known.unfiltered >= TRANSLATED_LIMIT {
                 return accept(Code::Judged);
@@ -228,7 +276,11 @@ impl<Q: Queue> Shard<Q> {
     }
 
     fn action(&self, key: &FlowKey, finding: &Finding) -> Action {
-        let Finding { class, role, confidence } = *finding;
+        let Finding {
+            class,
+            role,
+            confidence,
+        } = *finding;
         self.shared
             .policies
             .effective(&key.inside, role, class, confidence, self.shared.mode)
@@ -238,7 +290,13 @@ impl<Q: Queue> Shard<Q> {
     /// Writes what the engine found to the tables, and reports it.
     fn apply(&mut self, event: Event, now: u64) {
         match event {
-            Event::Found { subject, flow, finding, evidence, .. } => {
+            Event::Found {
+                subject,
+                flow,
+                finding,
+                evidence,
+                ..
+            } => {
                 add(&self.counters().decisions);
                 let verdict = Verdict {
                     kind: kind::SKYPE,
@@ -254,8 +312,13 @@ impl<Q: Queue> Shard<Q> {
                     }
                     Subject::Endpoint(key) => {
                         let result = match &mut self.gate {
-                            Gate::Kernel(tables) => tables.set_endpoint(&key, verdict).map_err(|error| error.to_string()),
-                            Gate::User(gate) => gate.tables.set_endpoint(&key, verdict).map_err(|error| error.to_string()),
+                            Gate::Kernel(tables) => tables
+                                .set_endpoint(&key, verdict)
+                                .map_err(|error| error.to_string()),
+                            Gate::User(gate) => gate
+                                .tables
+                                .set_endpoint(&key, verdict)
+                                .map_err(|error| error.to_string()),
                         };
                         self.check(result);
                         "endpoint"
@@ -266,8 +329,13 @@ impl<Q: Queue> Shard<Q> {
             }
             Event::Forgotten(key) => {
                 let result = match &mut self.gate {
-                    Gate::Kernel(tables) => tables.remove_endpoint(&key).map_err(|error| error.to_string()),
-                    Gate::User(gate) => gate.tables.remove_endpoint(&key).map_err(|error| error.to_string()),
+                    Gate::Kernel(tables) => tables
+                        .remove_endpoint(&key)
+                        .map_err(|error| error.to_string()),
+                    Gate::User(gate) => gate
+                        .tables
+                        .remove_endpoint(&key)
+                        .map_err(|error| error.to_string()),
                 };
                 self.check(result);
             }
@@ -275,10 +343,21 @@ impl<Q: Queue> Shard<Q> {
     }
 
     fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
-        self.known.insert(*key, Known { last_seen: now, unfiltered: 0 });
+        self.known.insert(
+            *key,
+            Known {
+                last_seen: now,
+                unfiltered: 0,
+            },
+        );
         let result = match &mut self.gate {
-            Gate::Kernel(tables) => tables.set_verdict(key, verdict).map_err(|error| error.to_string()),
-            Gate::User(gate) => gate.tables.set_verdict(key, verdict).map_err(|error| error.to_string()),
+            Gate::Kernel(tables) => tables
+                .set_verdict(key, verdict)
+                .map_err(|error| error.to_string()),
+            Gate::User(gate) => gate
+                .tables
+                .set_verdict(key, verdict)
+                .map_err(|error| error.to_string()),
         };
         self.check(result);
     }
@@ -290,7 +369,13 @@ impl<Q: Queue> Shard<Q> {
         }
     }
 
-    fn report(&self, flow: &FlowKey, finding: &Finding, scope: &'static str, evidence: Vec<&'static str>) {
+    fn report(
+        &self,
+        flow: &FlowKey,
+        finding: &Finding,
+        scope: &'static str,
+        evidence: Vec<&'static str>,
+    ) {
         let (source, destination) = (from_mapped(&flow.inside), from_mapped(&flow.outside));
         let record = AlertRecord {
             event_type: "alert",
@@ -314,7 +399,11 @@ impl<Q: Queue> Shard<Q> {
                 evidence,
             },
             policy: AlertPolicy {
-                name: self.shared.policies.of(&flow.inside).map(|(_, policy)| policy.name.clone()),
+                name: self
+                    .shared
+                    .policies
+                    .of(&flow.inside)
+                    .map(|(_, policy)| policy.name.clone()),
                 version: self.shared.policy_version.clone(),
                 action: self.action(flow, finding),
             },
@@ -347,8 +436,13 @@ impl<Q: Queue> Shard<Q> {
         for key in gone {
             self.known.remove(&key);
             let result = match &mut self.gate {
-                Gate::Kernel(tables) => tables.remove_verdict(&key).map_err(|error| error.to_string()),
-                Gate::User(gate) => gate.tables.remove_verdict(&key).map_err(|error| error.to_string()),
+                Gate::Kernel(tables) => tables
+                    .remove_verdict(&key)
+                    .map_err(|error| error.to_string()),
+                Gate::User(gate) => gate
+                    .tables
+                    .remove_verdict(&key)
+                    .map_err(|error| error.to_string()),
             };
             self.check(result);
         }
@@ -361,26 +455,56 @@ impl<Q: Queue> Shard<Q> {
 /// With connection tracking the packet meets the chain once more, which records the code in the
 /// connection before it drops: a packet dropped here couldn't carry it there.
 fn drop_verdict(field: Field, mark: u32, conntrack: bool) -> QueueVerdict {
-    if conntrack { QueueVerdict::Repeat(field.write(mark, Code::Drop)) } else { QueueVerdict::Drop }
+    if conntrack {
+        QueueVerdict::Repeat(field.write(mark, Code::Drop))
+    } else {
+        QueueVerdict::Drop
+    }
 }
 
 fn key_of(headers: &Headers, side: Side, zone: u16) -> FlowKey {
     let outbound = side == Side::InsideIngress;
     let (inside, inside_port, outside, outside_port) = if outbound {
-        (headers.source, headers.source_port, headers.destination, headers.destination_port)
+        (
+            headers.source,
+            headers.source_port,
+            headers.destination,
+            headers.destination_port,
+        )
     } else {
-        (headers.destination, headers.destination_port, headers.source, headers.source_port)
+        (
+            headers.destination,
+            headers.destination_port,
+            headers.source,
+            headers.source_port,
+        )
     };
-    FlowKey { zone, protocol: headers.protocol, reserved: 0, inside_port, outside_port, inside, outside }
+    FlowKey {
+        zone,
+        protocol: headers.protocol,
+        reserved: 0,
+        inside_port,
+        outside_port,
+        inside,
+        outside,
+    }
 }
 
 /// What an engine of a gateway with `queues` shards is told: together they fit the kernel's tables.
 pub(super) fn engine_settings(queues: u8, public_addresses: Vec<std::net::IpAddr>) -> Settings {
     let queues = usize::from(queues.max(1));
-    Settings { public_addresses, max_flows: 200_000 / queues, max_endpoints: 60_000 / queues }
+    Settings {
+        public_addresses,
+        max_flows: 200_000 / queues,
+        max_endpoints: 60_000 / queues,
+    }
 }
 
 /// Whether any policy enforces under this gateway's mode.
 pub(super) fn enforces(mode: Mode, policies: &crate::policy::PolicySet) -> bool {
-    mode == Mode::Enforce && policies.policies().iter().any(|policy| policy.mode == Mode::Enforce)
+    mode == Mode::Enforce
+        && policies
+            .policies()
+            .iter()
+            .any(|policy| policy.mode == Mode::Enforce)
 }

@@ -60,6 +60,10 @@ impl Shared {
 
     /// The oldest sign of life of all shards, nanoseconds of CLOCK_MONOTONIC.
     pub fn oldest_beat(&self) -> u64 {
-        self.beats[..self.counters.len()].iter().map(|beat| beat.load(Relaxed)).min().unwrap_or(0)
+        self.beats[..self.counters.len()]
+            .iter()
+            .map(|beat| beat.load(Relaxed))
+            .min()
+            .unwrap_or(0)
     }
 }

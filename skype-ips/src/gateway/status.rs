@@ -53,7 +53,11 @@ fn queues(gateway: &Gateway) -> Vec<Value> {
     (shared.first_queue..)
         .zip(&shared.counters)
         .map(|(number, shard)| {
-            let kernel = kernel.iter().find(|queue| queue.number == number).copied().unwrap_or_default();
+            let kernel = kernel
+                .iter()
+                .find(|queue| queue.number == number)
+                .copied()
+                .unwrap_or_default();
             json!({
                 "number": number,
                 "received": shard.received.load(Relaxed),
@@ -69,12 +73,19 @@ fn queues(gateway: &Gateway) -> Vec<Value> {
 
 fn kernel(gateway: &Gateway) -> Value {
     let programs = lock(&gateway.programs);
-    let Some(programs) = programs.as_ref() else { return Value::Null };
+    let Some(programs) = programs.as_ref() else {
+        return Value::Null;
+    };
     let mut hooks = Map::new();
     for (hook, name) in Hook::ALL.into_iter().zip(["xdp", "ingress", "egress"]) {
         let mut counts = Map::new();
         for (counter, name) in Counter::ALL {
-            counts.insert(name.to_owned(), programs.counter(hook, counter).map_or(Value::Null, Value::from));
+            counts.insert(
+                name.to_owned(),
+                programs
+                    .counter(hook, counter)
+                    .map_or(Value::Null, Value::from),
+            );
         }
         hooks.insert(name.to_owned(), Value::Object(counts));
     }

@@ -16,7 +16,7 @@ use super::{HEARTBEAT_LIMIT, Shared, clock};
 /// How often the daemon says that its shards live.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Name of the hidden subcommand that the second process runs.
-pub const SUBCOMMAND: &str = "watchdog";
+const SUBCOMMAND: &str = "watchdog";
 
 /// The daemon's end.
 #[derive(Debug)]
@@ -33,13 +33,22 @@ impl Watchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
-        let pipe = child.stdin.take().ok_or_else(|| io::Error::other("the watchdog has no standard input"))?;
+        let pipe = child
+            .stdin
+            .take()
+            .ok_or_else(|| io::Error::other("the watchdog has no standard input"))?;
         let ended = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn({
-            let ended = ended.clone();
-            move || report(pipe, &shared, &ended)
-        })?;
-        Ok(Self { child, ended, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("watchdog".to_owned())
+            .spawn({
+                let ended = ended.clone();
+                move || report(pipe, &shared, &ended)
+            })?;
+        Ok(Self {
+            child,
+            ended,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -82,7 +91,11 @@ pub fn watch() -> io::Result<()> {
     let limit = (HEARTBEAT_LIMIT / 1_000_000) as libc::c_int;
     let mut byte = [0u8; 64];
     loop {
-        let mut waiting = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+        let mut waiting = libc::pollfd {
+            fd: libc::STDIN_FILENO,
+            events: libc::POLLIN,
+            revents: 0,
+        };
         // SAFETY: one pollfd, valid for reads and writes.
         match unsafe { libc::poll(&raw mut waiting, 1, limit) } {
             0 => break,
@@ -93,7 +106,9 @@ pub fn watch() -> io::Result<()> {
                 }
             }
             // SAFETY: `byte` is valid for writes of its length.
-            _ => match unsafe { libc::read(libc::STDIN_FILENO, byte.as_mut_ptr().cast(), byte.len()) } {
+            _ => match unsafe {
+                libc::read(libc::STDIN_FILENO, byte.as_mut_ptr().cast(), byte.len())
+            } {
                 0 => return Ok(()),
                 n if n < 0 => return Err(io::Error::last_os_error()),
                 _ => {}
@@ -103,6 +118,14 @@ pub fn watch() -> io::Result<()> {
     eprintln!("skype-ips: the daemon hangs; ending it so that traffic goes on");
     let no_information = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is a process's; a null siginfo is allowed.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, libc::SIGKILL, no_information, 0) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            descriptor,
+            libc::SIGKILL,
+            no_information,
+            0,
+        )
+    };
     Ok(())
 }

@@ -113,7 +113,8 @@ impl Programs {
         });
         let mut ebpf = match std::env::var(OBJECT_VARIABLE) {
             Ok(path) => {
-                let bytes = std::fs::read(&path).map_err(|source| BpfError::Object { path, source })?;
+                let bytes =
+                    std::fs::read(&path).map_err(|source| BpfError::Object { path, source })?;
                 loader.load(&bytes)?
             }
             Err(_) => loader.load(OBJECT)?,
@@ -122,7 +123,10 @@ impl Programs {
             // The kept object has no log lines; one built with the feature `log` has.
             let _ = aya_log::EbpfLogger::init(&mut ebpf);
         }
-        xdp(&mut ebpf)?.load().map_err(|source| BpfError::Program { program: XDP, source })?;
+        xdp(&mut ebpf)?.load().map_err(|source| BpfError::Program {
+            program: XDP,
+            source,
+        })?;
         for program in [INGRESS, EGRESS] {
             classifier(&mut ebpf, program)?
                 .load()
@@ -130,7 +134,8 @@ impl Programs {
         }
         Ok(Self {
             config: Array::try_from(duplicate(&ebpf, "CONFIG")?).map_err(table("CONFIG"))?,
-            counters: PerCpuArray::try_from(duplicate(&ebpf, "COUNTERS")?).map_err(table("COUNTERS"))?,
+            counters: PerCpuArray::try_from(duplicate(&ebpf, "COUNTERS")?)
+                .map_err(table("COUNTERS"))?,
             local: HashMap::try_from(duplicate(&ebpf, "LOCAL")?).map_err(table("LOCAL"))?,
             ebpf,
         })
@@ -143,7 +148,14 @@ impl Programs {
 
     /// The TC program for arriving or for leaving packets.
     pub fn classifier(&mut self, hook: Hook) -> Result<&mut SchedClassifier, BpfError> {
-        classifier(&mut self.ebpf, if hook == Hook::Egress { EGRESS } else { INGRESS })
+        classifier(
+            &mut self.ebpf,
+            if hook == Hook::Egress {
+                EGRESS
+            } else {
+                INGRESS
+            },
+        )
     }
 
     /// Tells the gate its settings, whole.
@@ -161,7 +173,9 @@ impl Programs {
         let mut policy: LpmTrie<_, Address, PolicyEntry> =
             LpmTrie::try_from(duplicate(&self.ebpf, "POLICY")?).map_err(table("POLICY"))?;
         for (address, length, entry) in &compiled.prefixes {
-            policy.insert(&Key::new(*length, *address), entry, 0).map_err(table("POLICY"))?;
+            policy
+                .insert(&Key::new(*length, *address), entry, 0)
+                .map_err(table("POLICY"))?;
         }
         Ok(())
     }
@@ -170,7 +184,9 @@ impl Programs {
     pub fn set_interface(&mut self, ifindex: u32, interface: Interface) -> Result<(), BpfError> {
         let mut interfaces: HashMap<_, u32, Interface> =
             HashMap::try_from(duplicate(&self.ebpf, "INTERFACES")?).map_err(table("INTERFACES"))?;
-        interfaces.insert(ifindex, interface, 0).map_err(table("INTERFACES"))
+        interfaces
+            .insert(ifindex, interface, 0)
+            .map_err(table("INTERFACES"))
     }
 
     /// Makes the table of the gateway's own addresses say `addresses`.
@@ -187,16 +203,22 @@ impl Programs {
 
     /// The sum over all CPUs of a counter.
     pub fn counter(&self, hook: Hook, counter: Counter) -> Result<u64, BpfError> {
-        let values = self.counters.get(&counter.index(hook), 0).map_err(table("COUNTERS"))?;
+        let values = self
+            .counters
+            .get(&counter.index(hook), 0)
+            .map_err(table("COUNTERS"))?;
         Ok(values.iter().sum())
     }
 
     /// A handle to the tables that a shard writes.
     pub fn shard_tables(&self) -> Result<ShardTables, BpfError> {
         Ok(ShardTables {
-            verdicts: HashMap::try_from(duplicate(&self.ebpf, "VERDICTS")?).map_err(table("VERDICTS"))?,
-            endpoints: HashMap::try_from(duplicate(&self.ebpf, "ENDPOINTS")?).map_err(table("ENDPOINTS"))?,
-            heartbeats: Array::try_from(duplicate(&self.ebpf, "HEARTBEATS")?).map_err(table("HEARTBEATS"))?,
+            verdicts: HashMap::try_from(duplicate(&self.ebpf, "VERDICTS")?)
+                .map_err(table("VERDICTS"))?,
+            endpoints: HashMap::try_from(duplicate(&self.ebpf, "ENDPOINTS")?)
+                .map_err(table("ENDPOINTS"))?,
+            heartbeats: Array::try_from(duplicate(&self.ebpf, "HEARTBEATS")?)
+                .map_err(table("HEARTBEATS"))?,
             flows: HashMap::try_from(duplicate(&self.ebpf, "FLOWS")?).map_err(table("FLOWS"))?,
         })
     }
@@ -212,7 +234,10 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, BpfError> {
         .ok_or(BpfError::Missing(XDP))
 }
 
-fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, BpfError> {
+fn classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, BpfError> {
     ebpf.program_mut(name)
         .and_then(|program| program.try_into().ok())
         .ok_or(BpfError::Missing(name))
@@ -222,11 +247,14 @@ fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Sche
 fn duplicate(ebpf: &Ebpf, name: &'static str) -> Result<Map, BpfError> {
     let map = ebpf.map(name).ok_or(BpfError::Missing(name))?;
     let copy = |data: &MapData| -> Result<MapData, BpfError> {
-        let descriptor = data
-            .fd()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|source| BpfError::Descriptor { table: name, source })?;
+        let descriptor =
+            data.fd()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|source| BpfError::Descriptor {
+                    table: name,
+                    source,
+                })?;
         MapData::from_fd(descriptor).map_err(table(name))
     };
     Ok(match map {
@@ -256,7 +284,9 @@ impl std::fmt::Debug for ShardTables {
 impl ShardTables {
     /// Gives a sign of life for a queue, at `now` nanoseconds of CLOCK_MONOTONIC.
     pub fn beat(&mut self, queue: u8, now: u64) -> Result<(), BpfError> {
-        self.heartbeats.set(u32::from(queue), now, 0).map_err(table("HEARTBEATS"))
+        self.heartbeats
+            .set(u32::from(queue), now, 0)
+            .map_err(table("HEARTBEATS"))
     }
 
     /// What the gate remembers of a flow.
@@ -269,7 +299,9 @@ impl VerdictTables for ShardTables {
     type Error = BpfError;
 
     fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict) -> Result<(), BpfError> {
-        self.verdicts.insert(key, verdict, 0).map_err(table("VERDICTS"))
+        self.verdicts
+            .insert(key, verdict, 0)
+            .map_err(table("VERDICTS"))
     }
 
     fn remove_verdict(&mut self, key: &FlowKey) -> Result<(), BpfError> {
@@ -277,7 +309,9 @@ impl VerdictTables for ShardTables {
     }
 
     fn set_endpoint(&mut self, key: &EndpointKey, verdict: Verdict) -> Result<(), BpfError> {
-        self.endpoints.insert(key, verdict, 0).map_err(table("ENDPOINTS"))
+        self.endpoints
+            .insert(key, verdict, 0)
+            .map_err(table("ENDPOINTS"))
     }
 
     fn remove_endpoint(&mut self, key: &EndpointKey) -> Result<(), BpfError> {
@@ -288,7 +322,11 @@ impl VerdictTables for ShardTables {
 fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

@@ -49,7 +49,9 @@ pub enum AttachError {
         reason: String,
     },
     /// The interface refuses a TC program.
-    #[error("interface {interface} refuses a TC program: {reason}; write `hook = \"off\"` to do without")]
+    #[error(
+        "interface {interface} refuses a TC program: {reason}; write `hook = \"off\"` to do without"
+    )]
     Tc {
         /// The interface.
         interface: String,
@@ -83,29 +85,44 @@ pub fn attach(
             if link.kind.is_some() || !link.ethernet {
                 return Ok(Attachment::Tc);
             }
-            return Ok(match programs.xdp()?.attach_to_if_index(link.index, XdpMode::Driver) {
-                Ok(_) => Attachment::XdpNative,
-                Err(error) => {
-                    tracing::info!(
-                        interface = link.name,
-                        "no native XDP, classifying in TC instead: {}",
-                        reason(&error)
-                    );
-                    Attachment::Tc
-                }
-            });
+            return Ok(
+                match programs
+                    .xdp()?
+                    .attach_to_if_index(link.index, XdpMode::Driver)
+                {
+                    Ok(_) => Attachment::XdpNative,
+                    Err(error) => {
+                        tracing::info!(
+                            interface = link.name,
+                            "no native XDP, classifying in TC instead: {}",
+                            reason(&error)
+                        );
+                        Attachment::Tc
+                    }
+                },
+            );
         }
     };
-    programs.xdp()?.attach_to_if_index(link.index, mode).map_err(|error| AttachError::Xdp {
-        interface: link.name.clone(),
-        mode: if mode == XdpMode::Driver { "native" } else { "generic" },
-        reason: reason(&error),
-    })?;
+    programs
+        .xdp()?
+        .attach_to_if_index(link.index, mode)
+        .map_err(|error| AttachError::Xdp {
+            interface: link.name.clone(),
+            mode: if mode == XdpMode::Driver {
+                "native"
+            } else {
+                "generic"
+            },
+            reason: reason(&error),
+        })?;
     Ok(attachment)
 }
 
 fn attach_tc(programs: &mut Programs, link: &Link, hook: Hook) -> Result<(), AttachError> {
-    let refused = |reason: String| AttachError::Tc { interface: link.name.clone(), reason };
+    let refused = |reason: String| AttachError::Tc {
+        interface: link.name.clone(),
+        reason,
+    };
     // Kernels with tcx (6.6) need no qdisc; before that, one that is already there is as good.
     if !has_tcx() {
         match qdisc_add_clsact(&link.name) {
@@ -113,7 +130,11 @@ fn attach_tc(programs: &mut Programs, link: &Link, hook: Hook) -> Result<(), Att
             Err(error) => return Err(refused(error.to_string())),
         }
     }
-    let direction = if hook == Hook::Egress { TcAttachType::Egress } else { TcAttachType::Ingress };
+    let direction = if hook == Hook::Egress {
+        TcAttachType::Egress
+    } else {
+        TcAttachType::Ingress
+    };
     programs
         .classifier(hook)?
         .attach(&link.name, direction)
@@ -123,7 +144,8 @@ fn attach_tc(programs: &mut Programs, link: &Link, hook: Hook) -> Result<(), Att
 
 /// Whether the kernel has tcx, which ties programs to the process by a descriptor.
 pub fn has_tcx() -> bool {
-    aya::util::KernelVersion::current().is_ok_and(|version| version >= aya::util::KernelVersion::new(6, 6, 0))
+    aya::util::KernelVersion::current()
+        .is_ok_and(|version| version >= aya::util::KernelVersion::new(6, 6, 0))
 }
 
 /// An error with all of its causes, since aya's outermost words rarely tell.
@@ -141,15 +163,23 @@ fn reason(error: &ProgramError) -> String {
 /// `tc ingress`, `tc egress`.
 pub fn attached(name: &str) -> Vec<String> {
     let mut found = Vec::new();
-    if let Ok(Link { xdp: Some(mode), .. }) = Link::read(name) {
+    if let Ok(Link {
+        xdp: Some(mode), ..
+    }) = Link::read(name)
+    {
         found.push(format!("xdp {mode}"));
     }
     if has_tcx() {
-        for (direction, word) in [(TcAttachType::Ingress, "tc ingress"), (TcAttachType::Egress, "tc egress")] {
+        for (direction, word) in [
+            (TcAttachType::Ingress, "tc ingress"),
+            (TcAttachType::Egress, "tc egress"),
+        ] {
             let ours = SchedClassifier::query_tcx(name, direction).is_ok_and(|(_, programs)| {
-                programs
-                    .iter()
-                    .any(|program| program.name_as_str().is_some_and(|name| name.starts_with("skype_ips")))
+                programs.iter().any(|program| {
+                    program
+                        .name_as_str()
+                        .is_some_and(|name| name.starts_with("skype_ips"))
+                })
             });
             if ours {
                 found.push(word.to_owned());
@@ -163,18 +193,32 @@ pub fn attached(name: &str) -> Vec<String> {
 /// them without a process.
 pub fn remove_filters() -> Vec<String> {
     let run = |arguments: &[&str]| {
-        let output = std::process::Command::new("tc").args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        let output = std::process::Command::new("tc")
+            .args(arguments)
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let mut removed = Vec::new();
-    for interface in if_addrs::get_if_addrs().into_iter().flatten().map(|interface| interface.name) {
+    for interface in if_addrs::get_if_addrs()
+        .into_iter()
+        .flatten()
+        .map(|interface| interface.name)
+    {
         for direction in ["ingress", "egress"] {
-            let filters = run(&["filter", "show", "dev", &interface, direction]).unwrap_or_default();
+            let filters =
+                run(&["filter", "show", "dev", &interface, direction]).unwrap_or_default();
             for filter in filters.lines().filter(|line| line.contains("skype_ips")) {
                 // `filter protocol all pref 49152 bpf chain 0 handle 0x1 skype_ips_ingress ...`
                 let mut words = filter.split_whitespace().skip_while(|word| *word != "pref");
                 if let Some(preference) = words.nth(1)
-                    && run(&["filter", "del", "dev", &interface, direction, "pref", preference]).is_some()
+                    && run(&[
+                        "filter", "del", "dev", &interface, direction, "pref", preference,
+                    ])
+                    .is_some()
                 {
                     removed.push(format!("{interface}: TC {direction} filter removed"));
                 }

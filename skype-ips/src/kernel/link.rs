@@ -70,10 +70,16 @@ impl Link {
         if !output.status.success() {
             return Err(LinkError::Missing(name.to_owned()));
         }
-        let reason = |reason: String| LinkError::Answer { name: name.to_owned(), reason };
+        let reason = |reason: String| LinkError::Answer {
+            name: name.to_owned(),
+            reason,
+        };
         let answers: Vec<Answer> =
             serde_json::from_slice(&output.stdout).map_err(|error| reason(error.to_string()))?;
-        let answer = answers.into_iter().next().ok_or_else(|| reason("an empty list".to_owned()))?;
+        let answer = answers
+            .into_iter()
+            .next()
+            .ok_or_else(|| reason("an empty list".to_owned()))?;
         Ok(Self {
             name: name.to_owned(),
             index: answer.ifindex,
@@ -101,6 +107,6 @@ mod tests {
             Err(LinkError::Tool(error)) => eprintln!("skipped: no `ip` here: {error}"),
             Err(error) => panic!("{error}"),
         }
-        assert!(!matches!(Link::read("no-such-if"), Ok(_)));
+        assert!(Link::read("no-such-if").is_err());
     }
 }

@@ -62,7 +62,9 @@ pub trait Queue {
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The number is taken.
-    #[error("queue {number} is taken by another program (netlink port {owner}); choose others with `[queues] first`")]
+    #[error(
+        "queue {number} is taken by another program (netlink port {owner}); choose others with `[queues] first`"
+    )]
     Occupied {
         /// Its number.
         number: u16,
@@ -105,30 +107,62 @@ impl KernelQueue {
     ///
     /// # Errors
     /// The number is taken, a right is missing, or the kernel has no NFQUEUE.
-    pub fn open(number: u16, length: u32, fail_open: bool, wait: Duration) -> Result<Self, QueueError> {
-        if let Some(owner) = statistics().into_iter().find(|queue| queue.number == number) {
-            return Err(QueueError::Occupied { number, owner: owner.owner });
+    pub fn open(
+        number: u16,
+        length: u32,
+        fail_open: bool,
+        wait: Duration,
+    ) -> Result<Self, QueueError> {
+        if let Some(owner) = statistics()
+            .into_iter()
+            .find(|queue| queue.number == number)
+        {
+            return Err(QueueError::Occupied {
+                number,
+                owner: owner.owner,
+            });
         }
         let step = |step: &'static str| {
             move |source: io::Error| match source.raw_os_error() {
                 Some(libc::EPERM | libc::EACCES) => QueueError::Permission,
-                Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT | libc::EINVAL) if step == "bind" || step == "open" => {
+                Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT | libc::EINVAL)
+                    if step == "bind" || step == "open" =>
+                {
                     QueueError::Unsupported(source)
                 }
-                _ => QueueError::Setup { number, step, source },
+                _ => QueueError::Setup {
+                    number,
+                    step,
+                    source,
+                },
             }
         };
         let before = netfilter_sockets();
         let mut queue = nfq::Queue::open().map_err(step("open"))?;
-        let descriptor = netfilter_sockets().into_iter().find(|fd| !before.contains(fd)).ok_or_else(|| {
-            step("find the socket")(io::Error::new(io::ErrorKind::NotFound, "no new netfilter socket in /proc/self/fd"))
-        })?;
-        set_option(descriptor, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER).map_err(step("receive buffer"))?;
+        let descriptor = netfilter_sockets()
+            .into_iter()
+            .find(|fd| !before.contains(fd))
+            .ok_or_else(|| {
+                step("find the socket")(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "no new netfilter socket in /proc/self/fd",
+                ))
+            })?;
+        set_option(descriptor, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
+            .map_err(step("receive buffer"))?;
         queue.bind(number).map_err(step("bind"))?;
-        queue.set_copy_range(number, COPY_RANGE).map_err(step("copy range"))?;
-        queue.set_queue_max_len(number, length).map_err(step("length"))?;
-        queue.set_fail_open(number, fail_open).map_err(step("fail open"))?;
-        queue.set_recv_gso(number, true).map_err(step("segmentation offload"))?;
+        queue
+            .set_copy_range(number, COPY_RANGE)
+            .map_err(step("copy range"))?;
+        queue
+            .set_queue_max_len(number, length)
+            .map_err(step("length"))?;
+        queue
+            .set_fail_open(number, fail_open)
+            .map_err(step("fail open"))?;
+        queue
+            .set_recv_gso(number, true)
+            .map_err(step("segmentation offload"))?;
         // Last, because the setters wait for their answers without a limit.
         let wait = libc::timeval {
             tv_sec: wait.as_secs() as libc::time_t,
@@ -159,7 +193,14 @@ impl Queue for KernelQueue {
     fn receive(&mut self) -> io::Result<Option<nfq::Message>> {
         match self.queue.recv() {
             Ok(message) => Ok(Some(message)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -182,7 +223,9 @@ impl Queue for KernelQueue {
 
 /// The process's netlink sockets of the netfilter family.
 fn netfilter_sockets() -> Vec<RawFd> {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return Vec::new();
+    };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok())
         .filter(|fd| {
@@ -198,7 +241,13 @@ fn option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
     // SAFETY: value and length are valid for writes of the sizes given; a descriptor that is not
     // a socket makes the call fail, nothing more.
     let result = unsafe {
-        libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length)
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
     };
     (result == 0).then_some(value)
 }
@@ -214,7 +263,11 @@ fn set_option<T>(fd: RawFd, name: libc::c_int, value: &T) -> io::Result<()> {
             size_of::<T>() as libc::socklen_t,
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// What the kernel says of a queue.
@@ -234,13 +287,17 @@ pub struct QueueStatistics {
 
 /// All queues of this network namespace, from `/proc/net/netfilter/nfnetlink_queue`.
 pub fn statistics() -> Vec<QueueStatistics> {
-    let text = std::fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_queue").unwrap_or_default();
+    let text = std::fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_queue")
+        .unwrap_or_default();
     text.lines().filter_map(parse_statistics).collect()
 }
 
 /// Columns: number, owner, waiting, copy mode, copy range, kernel-dropped, user-dropped, last id.
 fn parse_statistics(line: &str) -> Option<QueueStatistics> {
-    let mut columns: VecDeque<u64> = line.split_whitespace().map(|column| column.parse().ok()).collect::<Option<_>>()?;
+    let mut columns: VecDeque<u64> = line
+        .split_whitespace()
+        .map(|column| column.parse().ok())
+        .collect::<Option<_>>()?;
     Some(QueueStatistics {
         number: columns.pop_front()?.try_into().ok()?,
         owner: columns.pop_front()?.try_into().ok()?,
@@ -258,7 +315,13 @@ mod tests {
     fn a_line_of_the_kernels_table_is_read() {
         assert_eq!(
             parse_statistics("  200  27164     3 2   768     5     6     4711  1"),
-            Some(QueueStatistics { number: 200, owner: 27164, waiting: 3, kernel_dropped: 5, user_dropped: 6 })
+            Some(QueueStatistics {
+                number: 200,
+                owner: 27164,
+                waiting: 3,
+                kernel_dropped: 5,
+                user_dropped: 6
+            })
         );
         assert_eq!(parse_statistics("garbage"), None);
         assert_eq!(parse_statistics("1 2 3"), None);

@@ -269,7 +269,7 @@ fn prepare(
     }
     let repaired = packet.repair_checksums();
     if options.ipv6 {
-        packet = packet.to_ipv6(|address| in_ipv6(is_inside(inside, address.into()), address))?;
+        packet = packet.into_ipv6(|address| in_ipv6(is_inside(inside, address.into()), address))?;
     }
     let segments = packet.clone().segments()?;
     Ok((

@@ -11,17 +11,36 @@ fn blocks(net: &Net, hook: &str) {
     // The second probe completes the evidence and is the first to be dropped.
     assert_eq!(net.skype(12), [0], "hook {hook}");
     assert_eq!(net.plain(30), 30, "hook {hook}");
-    let alert = daemon.event("alert", Duration::from_secs(5)).expect("an alert");
+    let alert = daemon
+        .event("alert", Duration::from_secs(5))
+        .expect("an alert");
     assert_eq!(alert["skype"]["scope"], "endpoint");
     assert_eq!(alert["src_port"], SKYPE_PORT);
     assert_eq!(alert["policy"]["action"], "drop");
     let status = daemon.status();
     for interface in status["hooks"].as_array().expect("a list") {
         assert_eq!(interface["hook"], hook);
-        let attached: Vec<&str> = interface["attached"].as_array().expect("a list").iter().filter_map(|a| a.as_str()).collect();
-        assert_eq!(attached.contains(&"xdp native"), hook == "xdp", "{attached:?}");
-        assert_eq!(attached.contains(&"xdp generic"), hook == "xdp-generic", "{attached:?}");
-        assert_eq!(attached.contains(&"tc ingress"), hook != "off", "{attached:?}");
+        let attached: Vec<&str> = interface["attached"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|a| a.as_str())
+            .collect();
+        assert_eq!(
+            attached.contains(&"xdp native"),
+            hook == "xdp",
+            "{attached:?}"
+        );
+        assert_eq!(
+            attached.contains(&"xdp generic"),
+            hook == "xdp-generic",
+            "{attached:?}"
+        );
+        assert_eq!(
+            attached.contains(&"tc ingress"),
+            hook != "off",
+            "{attached:?}"
+        );
     }
     daemon.stop();
 }
@@ -50,7 +69,9 @@ fn behind_masquerading_an_answer_that_names_the_gateways_address_is_evidence() {
         net.gateway("iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE");
         // A NACK: the probe's ID, type 7, the sender's public address, a challenge.
         let _server = net.serve_with(|probe, from| {
-            let std::net::SocketAddr::V4(from) = from else { return None };
+            let std::net::SocketAddr::V4(from) = from else {
+                return None;
+            };
             let mut nack = probe[..2].to_vec();
             nack.push(0x77);
             nack.extend(from.ip().octets());
@@ -58,9 +79,18 @@ fn behind_masquerading_an_answer_that_names_the_gateways_address_is_evidence() {
             Some(nack)
         });
         let mut daemon = Daemon::start(&net, CONFIG, &["--hook", hook]);
-        assert_eq!(net.skype(1).len(), 0, "hook {hook}: the NACK completes the evidence and is dropped");
-        let alert = daemon.event("alert", Duration::from_secs(5)).expect("an alert");
-        assert_eq!(alert["skype"]["evidence"][0], "udp-nack-address", "hook {hook}, {GATEWAY_OUTSIDE}");
+        assert_eq!(
+            net.skype(1).len(),
+            0,
+            "hook {hook}: the NACK completes the evidence and is dropped"
+        );
+        let alert = daemon
+            .event("alert", Duration::from_secs(5))
+            .expect("an alert");
+        assert_eq!(
+            alert["skype"]["evidence"][0], "udp-nack-address",
+            "hook {hook}, {GATEWAY_OUTSIDE}"
+        );
         daemon.stop();
     }
 }
@@ -71,7 +101,9 @@ fn monitoring_reports_and_drops_nothing() {
     let _server = net.serve();
     let mut daemon = Daemon::start(&net, CONFIG, &["--mode", "monitor", "--hook", "tc"]);
     assert_eq!(net.skype(12).len(), 12);
-    let alert = daemon.event("alert", Duration::from_secs(5)).expect("an alert");
+    let alert = daemon
+        .event("alert", Duration::from_secs(5))
+        .expect("an alert");
     assert_eq!(alert["policy"]["action"], "alert");
     daemon.stop();
 }

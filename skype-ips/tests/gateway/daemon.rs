@@ -47,12 +47,20 @@ pub(crate) fn command(net: &Net, folder: &TempDir, config: &str, arguments: &[&s
     let file = folder.path().join("gateway.toml");
     std::fs::write(&file, config).expect("a writable folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_skype-ips"));
-    command.arg("run").arg("--config").arg(file).arg("--run-dir").arg(folder.path());
+    command
+        .arg("run")
+        .arg("--config")
+        .arg(file)
+        .arg("--run-dir")
+        .arg(folder.path());
     if !arguments.contains(&"--instance") {
         command.args(["--instance", "test"]);
     }
     command.args(["--events", "-"]).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
     unsafe {
         command.pre_exec(|| {
@@ -73,7 +81,9 @@ impl Daemon {
 
     /// As [`Daemon::start`], where an earlier one has been.
     pub(crate) fn start_in(net: &Net, folder: TempDir, config: &str, arguments: &[&str]) -> Self {
-        let mut child = command(net, &folder, config, arguments).spawn().expect("the binary was built");
+        let mut child = command(net, &folder, config, arguments)
+            .spawn()
+            .expect("the binary was built");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut stderr = child.stderr.take().expect("piped");
         let log = std::thread::spawn(move || {
@@ -87,12 +97,19 @@ impl Daemon {
                 let _ = sender.send(serde_json::from_str(&line).expect("event lines are JSON"));
             }
         });
-        let mut daemon = Self { child, events, folder };
+        let mut daemon = Self {
+            child,
+            events,
+            folder,
+        };
         match daemon.event("engine", Duration::from_secs(60)) {
             Some(event) if event["engine"]["state"] == "ready" => daemon,
             _ => {
                 let _ = daemon.child.kill();
-                panic!("the daemon did not become ready: {}", log.join().unwrap_or_default())
+                panic!(
+                    "the daemon did not become ready: {}",
+                    log.join().unwrap_or_default()
+                )
             }
         }
     }
@@ -171,9 +188,15 @@ fn listed(net: &Net, folder: &TempDir) -> Vec<String> {
         let text = try_shell(&net.gateway, line).unwrap_or_default();
         let ours = |text: &&str| {
             let text = text.to_lowercase();
-            ["skype", "nfqueue", "queue flags", "prog/xdp", "clsact"].iter().any(|word| text.contains(word))
+            ["skype", "nfqueue", "queue flags", "prog/xdp", "clsact"]
+                .iter()
+                .any(|word| text.contains(word))
         };
-        found.extend(text.lines().filter(ours).map(|text| format!("{line}: {text}")));
+        found.extend(
+            text.lines()
+                .filter(ours)
+                .map(|text| format!("{line}: {text}")),
+        );
     }
     found.extend(
         aya::programs::loaded_programs()
@@ -181,8 +204,15 @@ fn listed(net: &Net, folder: &TempDir) -> Vec<String> {
             .filter(|name| name.starts_with("skype_ips"))
             .map(|name| format!("BPF program {name}")),
     );
-    let queues = net.gateway.run(|| std::fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_queue"));
-    found.extend(queues.unwrap_or_default().lines().map(|line| format!("queue {line}")));
+    let queues = net
+        .gateway
+        .run(|| std::fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_queue"));
+    found.extend(
+        queues
+            .unwrap_or_default()
+            .lines()
+            .map(|line| format!("queue {line}")),
+    );
     if folder.path().join("test").exists() {
         found.push("its folder".to_owned());
     }

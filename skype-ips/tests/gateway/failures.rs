@@ -100,7 +100,11 @@ fn cleanup_removes_what_a_killed_daemon_left() {
         let daemon = Daemon::start(&net, &config, &["--hook", "tc"]);
         daemon.signal(libc::SIGKILL);
         let (_, folder) = daemon.wait();
-        assert_ne!(leftovers(&net, &folder), [] as [String; 0], "rules outlive a kill");
+        assert_ne!(
+            leftovers(&net, &folder),
+            [] as [String; 0],
+            "rules outlive a kill"
+        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_skype-ips"));
         command.arg("cleanup").arg("--run-dir").arg(folder.path());
         net.gateway.place(&mut command);

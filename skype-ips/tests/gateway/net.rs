@@ -1,7 +1,7 @@
 //! Inside host 10.9.1.2, gateway 10.9.1.1 and 203.0.113.1, outside host 203.0.113.2, each in a
 //! namespace without a name, linked to nothing else.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -38,20 +38,36 @@ impl Net {
             return None;
         }
         let namespace = || Netns::new().expect("root may make network namespaces");
-        let net = Self { inside: namespace(), gateway: namespace(), outside: namespace(), _turn: turn };
+        let net = Self {
+            inside: namespace(),
+            gateway: namespace(),
+            outside: namespace(),
+            _turn: turn,
+        };
         let (inside, outside) = (net.inside.path(), net.outside.path());
-        net.gateway(&format!("ip link add in0 type veth peer name eth0 netns {}", inside.display()));
-        net.gateway(&format!("ip link add out0 type veth peer name eth0 netns {}", outside.display()));
+        net.gateway(&format!(
+            "ip link add in0 type veth peer name eth0 netns {}",
+            inside.display()
+        ));
+        net.gateway(&format!(
+            "ip link add out0 type veth peer name eth0 netns {}",
+            outside.display()
+        ));
         net.gateway("ip address add 10.9.1.1/24 dev in0");
         net.gateway("ip address add 203.0.113.1/24 dev out0");
         net.gateway("ip link set in0 up");
         net.gateway("ip link set out0 up");
-        for (host, address, via) in [(&net.inside, INSIDE_HOST, GATEWAY_INSIDE), (&net.outside, OUTSIDE_HOST, GATEWAY_OUTSIDE)] {
+        for (host, address, via) in [
+            (&net.inside, INSIDE_HOST, GATEWAY_INSIDE),
+            (&net.outside, OUTSIDE_HOST, GATEWAY_OUTSIDE),
+        ] {
             shell(host, &format!("ip address add {address}/24 dev eth0"));
             shell(host, "ip link set eth0 up");
             shell(host, &format!("ip route add default via {via}"));
         }
-        net.gateway.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")).expect("root may route");
+        net.gateway
+            .run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))
+            .expect("root may route");
         Some(net)
     }
 
@@ -73,8 +89,13 @@ impl Net {
         let stopping = Arc::new(AtomicBool::new(false));
         let threads = (7000..7010)
             .map(|port| {
-                let socket = self.outside.run(|| UdpSocket::bind((OUTSIDE_HOST, port))).expect("a free port");
-                socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
+                let socket = self
+                    .outside
+                    .run(|| UdpSocket::bind((OUTSIDE_HOST, port)))
+                    .expect("a free port");
+                socket
+                    .set_read_timeout(Some(Duration::from_millis(50)))
+                    .expect("a time-out");
                 let (stopping, answer) = (stopping.clone(), answer.clone());
                 std::thread::spawn(move || {
                     let mut buffer = [0; 2048];
@@ -93,7 +114,10 @@ impl Net {
 
     /// Sends `count` Skype probes from one port to many, and says which were answered.
     pub(crate) fn skype(&self, count: u32) -> Vec<u32> {
-        let socket = self.inside.run(|| UdpSocket::bind((INSIDE_HOST, SKYPE_PORT))).expect("a free port");
+        let socket = self
+            .inside
+            .run(|| UdpSocket::bind((INSIDE_HOST, SKYPE_PORT)))
+            .expect("a free port");
         let mut state = 0x1234_5678;
         exchange(&socket, count, |number| {
             state = lcg::next(state);
@@ -103,8 +127,14 @@ impl Net {
 
     /// Sends `count` datagrams that are nothing special, and says how many were answered.
     pub(crate) fn plain(&self, count: u32) -> usize {
-        let socket = self.inside.run(|| UdpSocket::bind((INSIDE_HOST, 0))).expect("a free port");
-        exchange(&socket, count, |number| format!("nothing special {number}").into_bytes()).len()
+        let socket = self
+            .inside
+            .run(|| UdpSocket::bind((INSIDE_HOST, 0)))
+            .expect("a free port");
+        exchange(&socket, count, |number| {
+            format!("nothing special {number}").into_bytes()
+        })
+        .len()
     }
 }
 
@@ -118,11 +148,18 @@ pub(crate) fn probe(number: u32, iv: u32) -> Vec<u8> {
 }
 
 fn exchange(socket: &UdpSocket, count: u32, mut datagram: impl FnMut(u32) -> Vec<u8>) -> Vec<u32> {
-    socket.set_read_timeout(Some(Duration::from_millis(150))).expect("a time-out");
+    socket
+        .set_read_timeout(Some(Duration::from_millis(150)))
+        .expect("a time-out");
     let mut buffer = [0; 2048];
     (0..count)
         .filter(|number| {
-            socket.send_to(&datagram(*number), (OUTSIDE_HOST, 7000 + (number % 10) as u16)).expect("a route");
+            socket
+                .send_to(
+                    &datagram(*number),
+                    (OUTSIDE_HOST, 7000 + (number % 10) as u16),
+                )
+                .expect("a route");
             socket.recv_from(&mut buffer).is_ok()
         })
         .collect()
@@ -161,6 +198,8 @@ pub(crate) fn try_shell(namespace: &Netns, line: &str) -> io::Result<String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(io::Error::new(ErrorKind::Other, String::from_utf8_lossy(&output.stderr).into_owned()))
+        Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ))
     }
 }

@@ -8,7 +8,9 @@ use crate::net::Net;
 /// Starts a daemon that must refuse: its exit status, what it must say, and nothing left.
 fn refused(net: &Net, config: &str, arguments: &[&str], status: i32, words: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    let output = command(net, &folder, config, arguments).output().expect("the binary was built");
+    let output = command(net, &folder, config, arguments)
+        .output()
+        .expect("the binary was built");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{said}");
     for word in words {
@@ -21,7 +23,13 @@ fn refused(net: &Net, config: &str, arguments: &[&str], status: i32, words: &[&s
 fn a_missing_interface() {
     let Some(net) = Net::build() else { return };
     let config = CONFIG.replace("out0", "wan9");
-    refused(&net, &config, &[], 2, &["gateway.toml:8", "no interface named \"wan9\""]);
+    refused(
+        &net,
+        &config,
+        &[],
+        2,
+        &["gateway.toml:8", "no interface named \"wan9\""],
+    );
 }
 
 #[test]
@@ -30,7 +38,13 @@ fn an_interface_that_refuses_native_xdp() {
     net.gateway("ip link add plain0 type bridge");
     net.gateway("ip link set plain0 up");
     let config = CONFIG.replace("out0", "plain0");
-    refused(&net, &config, &["--hook", "xdp"], 4, &["plain0", "native XDP", "hook = \"tc\""]);
+    refused(
+        &net,
+        &config,
+        &["--hook", "xdp"],
+        4,
+        &["plain0", "native XDP", "hook = \"tc\""],
+    );
 }
 
 #[test]
@@ -44,7 +58,11 @@ fn a_policy_without_subnets() {
 fn no_right() {
     let Some(net) = Net::build() else { return };
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("ours");
+    std::fs::set_permissions(
+        folder.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o777),
+    )
+    .expect("ours");
     let mut command = command(&net, &folder, CONFIG, &[]);
     command.uid(65534);
     let output = command.output();
@@ -63,14 +81,23 @@ fn an_occupied_queue() {
     let Some(net) = Net::build() else { return };
     let first = Daemon::start(&net, CONFIG, &["--hook", "off"]);
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    let output = command(&net, &folder, CONFIG, &["--instance", "other", "--hook", "off"]).output();
+    let output = command(
+        &net,
+        &folder,
+        CONFIG,
+        &["--instance", "other", "--hook", "off"],
+    )
+    .output();
     let output = output.expect("the binary was built");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("queue 300 is taken"), "{said}");
     let rules = net.gateway("iptables-save -t mangle");
     assert!(!rules.contains("SKYPE-IPS.other"), "{rules}");
-    assert!(rules.contains("SKYPE-IPS.test"), "the first one's rules stay: {rules}");
+    assert!(
+        rules.contains("SKYPE-IPS.test"),
+        "the first one's rules stay: {rules}"
+    );
     first.stop();
 }
 
@@ -80,7 +107,9 @@ fn a_second_daemon_of_the_same_name() {
     let _server = net.serve();
     let first = Daemon::start(&net, CONFIG, &["--hook", "off"]);
     let folder = first.folder();
-    let output = command(&net, folder, CONFIG, &[]).output().expect("the binary was built");
+    let output = command(&net, folder, CONFIG, &[])
+        .output()
+        .expect("the binary was built");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("already runs"), "{said}");

@@ -23,12 +23,22 @@ struct Traffic {
 
 impl Traffic {
     fn start(net: &Net) -> Self {
-        let (stopping, sent, received) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
+        let (stopping, sent, received) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::default(),
+            Arc::default(),
+        );
         let mut threads = Vec::new();
         for port in 0..DESTINATIONS {
-            let socket = net.outside.run(|| UdpSocket::bind((OUTSIDE_HOST, 20_000 + port))).expect("a free port");
-            socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a time-out");
-            let (stopping, received): (Arc<AtomicBool>, Arc<AtomicU64>) = (stopping.clone(), Arc::clone(&received));
+            let socket = net
+                .outside
+                .run(|| UdpSocket::bind((OUTSIDE_HOST, 20_000 + port)))
+                .expect("a free port");
+            socket
+                .set_read_timeout(Some(Duration::from_millis(100)))
+                .expect("a time-out");
+            let (stopping, received): (Arc<AtomicBool>, Arc<AtomicU64>) =
+                (stopping.clone(), Arc::clone(&received));
             threads.push(std::thread::spawn(move || {
                 let mut buffer = [0; 256];
                 let mut quiet = false;
@@ -41,11 +51,21 @@ impl Traffic {
         }
         let sources: Vec<UdpSocket> = net
             .inside
-            .run(|| (0..SOURCES).map(|port| UdpSocket::bind((INSIDE_HOST, 30_000 + port))).collect())
+            .run(|| {
+                (0..SOURCES)
+                    .map(|port| UdpSocket::bind((INSIDE_HOST, 30_000 + port)))
+                    .collect()
+            })
             .expect("free ports");
-        let (stop, count): (Arc<AtomicBool>, Arc<AtomicU64>) = (stopping.clone(), Arc::clone(&sent));
+        let (stop, count): (Arc<AtomicBool>, Arc<AtomicU64>) =
+            (stopping.clone(), Arc::clone(&sent));
         threads.push(std::thread::spawn(move || send(&sources, &stop, &count)));
-        Self { stopping, sent, received, threads }
+        Self {
+            stopping,
+            sent,
+            received,
+            threads,
+        }
     }
 
     fn finish(self) -> (u64, u64) {
@@ -66,7 +86,8 @@ fn send(sources: &[UdpSocket], stopping: &AtomicBool, sent: &AtomicU64) {
         while sent.load(Relaxed) < due {
             let number = sent.load(Relaxed);
             let mut datagram = [0x55; 40];
-            datagram[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            datagram[..8]
+                .copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
             datagram[2] = if number.is_multiple_of(4) { 2 } else { 9 };
             let source = &sources[(number % u64::from(SOURCES)) as usize];
             let port = 20_000 + (number / u64::from(SOURCES) % u64::from(DESTINATIONS)) as u16;
@@ -92,7 +113,12 @@ fn starts_stops_and_restarts_lose_nothing() {
             };
             std::thread::sleep(Duration::from_millis(1_500));
             let status = daemon.status();
-            let queued: u64 = status["queues"].as_array().expect("a list").iter().filter_map(|q| q["received"].as_u64()).sum();
+            let queued: u64 = status["queues"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .filter_map(|q| q["received"].as_u64())
+                .sum();
             assert!(queued > 0, "hook {hook}: something was judged");
             folder = Some(daemon.stop());
         }

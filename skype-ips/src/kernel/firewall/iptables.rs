@@ -12,8 +12,10 @@ const PREFIX: &str = "SKYPE-IPS.";
 /// `F`: the queue rules; `O`, `I`: by inside address, outbound and inbound; `R`: what was judged
 /// is recorded in the connection.
 const PARTS: [&str; 4] = ["F", "O", "I", "R"];
-const TOOLS: [(&str, &str, &str); 2] =
-    [("iptables", "iptables-save", "iptables-restore"), ("ip6tables", "ip6tables-save", "ip6tables-restore")];
+const TOOLS: [(&str, &str, &str); 2] = [
+    ("iptables", "iptables-save", "iptables-restore"),
+    ("ip6tables", "ip6tables-save", "ip6tables-restore"),
+];
 
 fn chain(instance: &str, part: &str) -> String {
     format!("{PREFIX}{instance}.{part}")
@@ -37,31 +39,61 @@ fn rules(plan: &Plan, v6: bool) -> String {
     let name = |part: &str| chain(&plan.instance, part);
     let (forward, outbound, inbound, record) = (name("F"), name("O"), name("I"), name("R"));
     let mark = |code: Code| format!("{:#x}/{:#x}", plan.field.bits(code), plan.field.mask());
-    let subnets: Vec<String> =
-        plan.subnets.iter().filter(|net| matches!(net, IpNet::V6(_)) == v6).map(ToString::to_string).collect();
-    let mut line = |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
+    let subnets: Vec<String> = plan
+        .subnets
+        .iter()
+        .filter(|net| matches!(net, IpNet::V6(_)) == v6)
+        .map(ToString::to_string)
+        .collect();
+    let mut line =
+        |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
 
     for part in PARTS {
         line(format!(":{} - [0:0]", name(part)));
     }
-    line(format!("-A {forward} -m mark --mark {} -j RETURN", mark(Code::Own)));
+    line(format!(
+        "-A {forward} -m mark --mark {} -j RETURN",
+        mark(Code::Own)
+    ));
     if plan.conntrack {
-        line(format!("-A {forward} -m mark --mark {} -j CONNMARK --set-xmark {}", mark(Code::Drop), mark(Code::Drop)));
+        line(format!(
+            "-A {forward} -m mark --mark {} -j CONNMARK --set-xmark {}",
+            mark(Code::Drop),
+            mark(Code::Drop)
+        ));
     }
-    line(format!("-A {forward} -m mark --mark {} -j DROP", mark(Code::Drop)));
+    line(format!(
+        "-A {forward} -m mark --mark {} -j DROP",
+        mark(Code::Drop)
+    ));
     if plan.guard() {
         for (direction, subnet) in sides(plan, &subnets) {
-            line(format!("-A {forward} {direction} {subnet} -m mark --mark {} -j DROP", mark(Code::Unseen)));
+            line(format!(
+                "-A {forward} {direction} {subnet} -m mark --mark {} -j DROP",
+                mark(Code::Unseen)
+            ));
         }
     }
     if plan.conntrack && !plan.classified {
-        line(format!("-A {forward} -m connmark --mark {} -j RETURN", mark(Code::Judged)));
+        line(format!(
+            "-A {forward} -m connmark --mark {} -j RETURN",
+            mark(Code::Judged)
+        ));
     }
     let bypass = if plan.open { " --queue-bypass" } else { "" };
-    let queue = |number: u8| format!("NFQUEUE --queue-num {}{bypass}", plan.first_queue + u16::from(number));
+    let queue = |number: u8| {
+        format!(
+            "NFQUEUE --queue-num {}{bypass}",
+            plan.first_queue + u16::from(number)
+        )
+    };
     for number in 0..plan.queues {
         if plan.classified {
-            line(format!("-A {forward} -m mark --mark {} -j {}", mark(Code::Inspect(number)), queue(number)));
+            line(format!(
+                "-A {forward} -m mark --mark {} -j {}",
+                mark(Code::Inspect(number)),
+                queue(number)
+            ));
             // Behind NAT the classifier can't know whose an arriving packet is: the connection does.
             for interface in plan.inside.iter().filter(|_| plan.conntrack) {
                 line(format!(
@@ -72,15 +104,31 @@ fn rules(plan: &Plan, v6: bool) -> String {
             }
         }
         let low = low_bits(plan.queues, number, v6);
-        line(format!("-A {outbound} {} -j {}", low.as_ref().map_or(String::new(), |low| format!("-s {low}")), queue(number)));
-        line(format!("-A {inbound} {} -j {}", low.as_ref().map_or(String::new(), |low| format!("-d {low}")), queue(number)));
+        line(format!(
+            "-A {outbound} {} -j {}",
+            low.as_ref()
+                .map_or(String::new(), |low| format!("-s {low}")),
+            queue(number)
+        ));
+        line(format!(
+            "-A {inbound} {} -j {}",
+            low.as_ref()
+                .map_or(String::new(), |low| format!("-d {low}")),
+            queue(number)
+        ));
     }
     for (direction, subnet) in sides(plan, &subnets) {
-        let target = if direction.starts_with("-i") { &outbound } else { &inbound };
+        let target = if direction.starts_with("-i") {
+            &outbound
+        } else {
+            &inbound
+        };
         if !plan.classified {
             line(format!("-A {forward} {direction} {subnet} -j {target}"));
         } else if plan.conntrack && direction.starts_with("-o") {
-            line(format!("-A {forward} {direction} {subnet} -m conntrack --ctstate DNAT --ctdir ORIGINAL -j {target}"));
+            line(format!(
+                "-A {forward} {direction} {subnet} -m conntrack --ctstate DNAT --ctdir ORIGINAL -j {target}"
+            ));
             // A server's opening, until one has been judged.
             line(format!(
                 "-A {forward} {direction} {subnet} -p tcp -m conntrack --ctstate SNAT --ctdir REPLY -m connmark --mark {} -j {target}",
@@ -92,7 +140,10 @@ fn rules(plan: &Plan, v6: bool) -> String {
     if plan.conntrack {
         let mask = plan.field.mask();
         let save = format!("CONNMARK --save-mark --nfmask {mask:#x} --ctmask {mask:#x}");
-        line(format!("-A {record} -m mark --mark {} -j {save}", mark(Code::Judged)));
+        line(format!(
+            "-A {record} -m mark --mark {} -j {save}",
+            mark(Code::Judged)
+        ));
         for number in 0..plan.queues {
             line(format!(
                 "-A {record} -m mark --mark {} -m connmark --mark {} -j {save}",
@@ -121,22 +172,36 @@ fn sides(plan: &Plan, subnets: &[String]) -> Vec<(String, String)> {
 /// The address match that chooses a queue; `None` where there is but one.
 fn low_bits(queues: u8, number: u8, v6: bool) -> Option<String> {
     let mask = queues - 1;
-    (mask != 0).then(|| if v6 { format!("::{number:x}/::{mask:x}") } else { format!("0.0.0.{number}/0.0.0.{mask}") })
+    (mask != 0).then(|| {
+        if v6 {
+            format!("::{number:x}/::{mask:x}")
+        } else {
+            format!("0.0.0.{number}/0.0.0.{mask}")
+        }
+    })
 }
 
 /// Takes the chains of an instance away; says whether there were any.
 pub(super) fn remove(instance: &str) -> bool {
     let mut any = false;
     for (tool, save, restore) in TOOLS {
-        let Ok(saved) = run(save, &["-t", "mangle"]) else { continue };
+        let Ok(saved) = run(save, &["-t", "mangle"]) else {
+            continue;
+        };
         let chains: Vec<String> = PARTS.iter().map(|part| chain(instance, part)).collect();
-        if !chains.iter().any(|chain| saved.lines().any(|line| line.starts_with(&format!(":{chain} ")))) {
+        if !chains.iter().any(|chain| {
+            saved
+                .lines()
+                .any(|line| line.starts_with(&format!(":{chain} ")))
+        }) {
             continue;
         }
         any = true;
         let mut text = String::from("*mangle\n");
         for line in saved.lines() {
-            let ours = chains.iter().any(|chain| line.ends_with(&format!("-j {chain}")));
+            let ours = chains
+                .iter()
+                .any(|chain| line.ends_with(&format!("-j {chain}")));
             if let (true, Some(rule)) = (ours, line.strip_prefix("-A ")) {
                 writeln!(text, "-D {rule}").expect("writing to a string never fails");
             }
@@ -172,7 +237,10 @@ pub(super) fn in_force(instance: &str) -> Vec<String> {
         let saved = run(save, &["-t", "mangle"]).unwrap_or_default();
         let ours = format!("{PREFIX}{instance}.");
         rules.extend(
-            saved.lines().filter(|line| line.starts_with("-A ") && line.contains(&ours)).map(|line| format!("{tool} -t mangle {line}")),
+            saved
+                .lines()
+                .filter(|line| line.starts_with("-A ") && line.contains(&ours))
+                .map(|line| format!("{tool} -t mangle {line}")),
         );
     }
     rules
@@ -194,7 +262,10 @@ mod tests {
             conntrack: false,
             classified: true,
             inside: vec!["eth1".to_owned()],
-            subnets: vec!["10.0.0.0/8".parse().expect("a prefix"), "fd00::/8".parse().expect("a prefix")],
+            subnets: vec![
+                "10.0.0.0/8".parse().expect("a prefix"),
+                "fd00::/8".parse().expect("a prefix"),
+            ],
             enforcing: true,
         }
     }
@@ -203,7 +274,13 @@ mod tests {
     fn without_conntrack_no_rule_touches_it() {
         for classified in [true, false] {
             for v6 in [true, false] {
-                let text = rules(&Plan { classified, ..plan() }, v6);
+                let text = rules(
+                    &Plan {
+                        classified,
+                        ..plan()
+                    },
+                    v6,
+                );
                 assert!(!text.lines().any(super::super::needs_conntrack), "{text}");
             }
         }
@@ -217,14 +294,23 @@ mod tests {
     #[test]
     fn open_lets_packets_pass_without_a_daemon_and_closed_does_not() {
         assert!(rules(&plan(), false).contains("--queue-num 201 --queue-bypass"));
-        let closed = rules(&Plan { open: false, ..plan() }, false);
+        let closed = rules(
+            &Plan {
+                open: false,
+                ..plan()
+            },
+            false,
+        );
         assert!(!closed.contains("--queue-bypass"));
         assert!(closed.contains("-i eth1 -s 10.0.0.0/8 -m mark --mark 0x0/0xf0000000 -j DROP"));
     }
 
     #[test]
     fn each_family_gets_its_own_subnets() {
-        let closed = Plan { open: false, ..plan() };
+        let closed = Plan {
+            open: false,
+            ..plan()
+        };
         assert!(!rules(&closed, false).contains("fd00::"));
         assert!(!rules(&closed, true).contains("10.0.0.0"));
         assert!(rules(&closed, true).contains("-o eth1 -d fd00::/8"));

@@ -99,13 +99,30 @@ impl Firewall {
     /// # Errors
     /// Neither can.
     pub fn probe(plan: Plan) -> Result<Self, FirewallError> {
-        let nft = match feed("nft", &["--check", "--file", "-"], &nft::probe(&plan.instance)) {
-            Ok(()) => return Ok(Self { plan, backend: Backend::Nft, installed: false }),
+        let nft = match feed(
+            "nft",
+            &["--check", "--file", "-"],
+            &nft::probe(&plan.instance),
+        ) {
+            Ok(()) => {
+                return Ok(Self {
+                    plan,
+                    backend: Backend::Nft,
+                    installed: false,
+                });
+            }
             Err(error) => error.to_string(),
         };
         match run("iptables", &["-t", "mangle", "-n", "-L", "FORWARD"]) {
-            Ok(_) => Ok(Self { plan, backend: Backend::Iptables, installed: false }),
-            Err(error) => Err(FirewallError::NoBackend { nft, iptables: error.to_string() }),
+            Ok(_) => Ok(Self {
+                plan,
+                backend: Backend::Iptables,
+                installed: false,
+            }),
+            Err(error) => Err(FirewallError::NoBackend {
+                nft,
+                iptables: error.to_string(),
+            }),
         }
     }
 
@@ -184,7 +201,8 @@ pub fn in_force(instance: &str) -> Vec<String> {
 /// Whether connection tracking is in use in this network namespace: it holds connections, or some
 /// rule needs it. Asking doesn't switch it on.
 pub fn conntrack_in_use() -> bool {
-    let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap_or_default();
+    let count =
+        std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap_or_default();
     if count.trim().parse::<u64>().is_ok_and(|count| count > 0) {
         return true;
     }
@@ -193,12 +211,26 @@ pub fn conntrack_in_use() -> bool {
         run("iptables-save", &[]),
         run("ip6tables-save", &[]),
     ];
-    rules.iter().flatten().flat_map(|text| text.lines()).any(needs_conntrack)
+    rules
+        .iter()
+        .flatten()
+        .flat_map(|text| text.lines())
+        .any(needs_conntrack)
 }
 
 /// Whether a line of nft's or iptables-save's needs connection tracking.
 fn needs_conntrack(line: &str) -> bool {
-    let words = ["conntrack", "connmark", "CONNMARK", "--ctstate", "masquerade", "MASQUERADE", "DNAT", "SNAT", "REDIRECT"];
+    let words = [
+        "conntrack",
+        "connmark",
+        "CONNMARK",
+        "--ctstate",
+        "masquerade",
+        "MASQUERADE",
+        "DNAT",
+        "SNAT",
+        "REDIRECT",
+    ];
     let mut parts = line.split_whitespace();
     parts.any(|part| words.contains(&part) || matches!(part, "ct" | "snat" | "dnat" | "redirect"))
         || line.contains("-m state ")
@@ -210,11 +242,17 @@ fn run(tool: &'static str, arguments: &[&str]) -> Result<String, FirewallError> 
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| FirewallError::Refused { tool, message: error.to_string() })?;
+        .map_err(|error| FirewallError::Refused {
+            tool,
+            message: error.to_string(),
+        })?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(FirewallError::Refused { tool, message: message(&output.stderr) })
+        Err(FirewallError::Refused {
+            tool,
+            message: message(&output.stderr),
+        })
     }
 }
 
@@ -232,15 +270,29 @@ fn feed(tool: &'static str, arguments: &[&str], rules: &str) -> Result<(), Firew
         // A tool that stops reading early says why on its standard error.
         let _ = input.write_all(rules.as_bytes());
     }
-    let output = child.wait_with_output().map_err(|error| refused(error.to_string()))?;
-    if output.status.success() { Ok(()) } else { Err(refused(message(&output.stderr))) }
+    let output = child
+        .wait_with_output()
+        .map_err(|error| refused(error.to_string()))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(refused(message(&output.stderr)))
+    }
 }
 
 /// What a tool complained of, on one line.
 fn message(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { "no reason given".to_owned() } else { lines.join("; ") }
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        "no reason given".to_owned()
+    } else {
+        lines.join("; ")
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub(super) fn rules(plan: &Plan) -> String {
     let connection = |code: Code| format!("ct mark & {mask:#x} == {:#x}", plan.field.bits(code));
     let flags = if plan.open { " flags bypass" } else { "" };
     let queue = |number: u8| format!("queue{flags} to {}", plan.first_queue + u16::from(number));
-    let mut line = |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
+    let mut line =
+        |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
 
     line(format!("table inet {} {{", table(&plan.instance)));
     for (chain, end) in [("outbound", "saddr"), ("inbound", "daddr")] {
@@ -39,8 +40,14 @@ pub(super) fn rules(plan: &Plan) -> String {
                 line(format!("\t\t{}", queue(number)));
             } else {
                 let low = plan.queues - 1;
-                line(format!("\t\tip {end} & 0.0.0.{low} == 0.0.0.{number} {}", queue(number)));
-                line(format!("\t\tip6 {end} & ::{low:x} == ::{number:x} {}", queue(number)));
+                line(format!(
+                    "\t\tip {end} & 0.0.0.{low} == 0.0.0.{number} {}",
+                    queue(number)
+                ));
+                line(format!(
+                    "\t\tip6 {end} & ::{low:x} == ::{number:x} {}",
+                    queue(number)
+                ));
             }
         }
         line("\t}".to_owned());
@@ -69,7 +76,11 @@ pub(super) fn rules(plan: &Plan) -> String {
     }
     for number in 0..plan.queues {
         if plan.classified {
-            line(format!("\t\t{} {}", mark(Code::Inspect(number)), queue(number)));
+            line(format!(
+                "\t\t{} {}",
+                mark(Code::Inspect(number)),
+                queue(number)
+            ));
             // Behind NAT the classifier can't know whose an arriving packet is: the connection does.
             for interface in plan.inside.iter().filter(|_| plan.conntrack) {
                 line(format!(
@@ -84,7 +95,9 @@ pub(super) fn rules(plan: &Plan) -> String {
         if !plan.classified {
             line(format!("\t\t{side} jump {chain}"));
         } else if plan.conntrack && chain == "inbound" {
-            line(format!("\t\t{side} ct status dnat ct direction original jump {chain}"));
+            line(format!(
+                "\t\t{side} ct status dnat ct direction original jump {chain}"
+            ));
             // A server's opening, until one has been judged.
             line(format!(
                 "\t\t{side} meta l4proto tcp ct status snat ct direction reply {} jump {chain}",
@@ -97,7 +110,9 @@ pub(super) fn rules(plan: &Plan) -> String {
         line("\tchain record {".to_owned());
         line("\t\ttype filter hook postrouting priority mangle + 1; policy accept;".to_owned());
         let mut codes = vec![(Code::Judged, String::new())];
-        codes.extend((0..plan.queues).map(|number| (Code::Inspect(number), connection(Code::Unseen))));
+        codes.extend(
+            (0..plan.queues).map(|number| (Code::Inspect(number), connection(Code::Unseen))),
+        );
         for (code, condition) in codes {
             line(format!(
                 "\t\t{} {condition} ct mark set ct mark & {:#x} | {:#x}",
@@ -118,9 +133,19 @@ fn sides(plan: &Plan) -> Vec<(String, &'static str)> {
     let mut sides = Vec::new();
     for interface in &plan.inside {
         for subnet in &plan.subnets {
-            let family = if matches!(subnet, IpNet::V4(_)) { "ip" } else { "ip6" };
-            sides.push((format!("iifname \"{interface}\" {family} saddr {subnet}"), "outbound"));
-            sides.push((format!("oifname \"{interface}\" {family} daddr {subnet}"), "inbound"));
+            let family = if matches!(subnet, IpNet::V4(_)) {
+                "ip"
+            } else {
+                "ip6"
+            };
+            sides.push((
+                format!("iifname \"{interface}\" {family} saddr {subnet}"),
+                "outbound",
+            ));
+            sides.push((
+                format!("oifname \"{interface}\" {family} daddr {subnet}"),
+                "inbound",
+            ));
         }
     }
     sides

@@ -158,7 +158,9 @@ fn probing(
     for index in 0..count {
         let time = start + index * 200 * MS;
         // Retransmissions that are due: the same message under a new IV.
-        while let Some(repeat) = repeats.pop_front_if(|repeat| repeat.due <= time) {
+        while repeats.front().is_some_and(|repeat| repeat.due <= time)
+            && let Some(repeat) = repeats.pop_front()
+        {
             let Repeat {
                 due,
                 conversation,

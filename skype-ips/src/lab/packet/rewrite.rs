@@ -120,7 +120,7 @@ impl Packet {
 
     /// The same as IPv6, between other addresses. Only whole TCP and UDP packets have an
     /// equivalent; an IPv6 packet stays as it is.
-    pub(in crate::lab) fn to_ipv6(
+    pub(in crate::lab) fn into_ipv6(
         self,
         address: impl Fn(Ipv4Addr) -> Ipv6Addr,
     ) -> Result<Self, Unroutable> {

@@ -184,7 +184,7 @@ fn the_same_in_ipv6_has_equal_payload_and_right_checksums() {
     for bytes in [datagram(b"payload"), segment(0x18, b"payload")] {
         let packet = complete(bytes);
         let to = |address| super::super::address::in_ipv6(true, address);
-        let other = packet.clone().to_ipv6(to).expect("TCP or UDP");
+        let other = packet.clone().into_ipv6(to).expect("TCP or UDP");
         assert_eq!(residue(&other), 0);
         assert_eq!(other.ports(), packet.ports());
         assert!(other.bytes().ends_with(b"payload"));
