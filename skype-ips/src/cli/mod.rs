@@ -159,7 +159,14 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            // Problems of a configuration come with a heading of their own.
+            let text = failure.to_string();
+            let heading = if text.starts_with("error:") {
+                ""
+            } else {
+                "error: "
+            };
+            eprintln!("{heading}{text}");
             ExitCode::from(failure.status)
         }
     }

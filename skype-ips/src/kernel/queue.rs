@@ -148,7 +148,9 @@ impl KernelQueue {
                     "no new netfilter socket in /proc/self/fd",
                 ))
             })?;
+        // Over the system's limit only with a right that a user namespace's root has not.
         set_option(descriptor, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
+            .or_else(|_| set_option(descriptor, libc::SO_RCVBUF, &RECEIVE_BUFFER))
             .map_err(step("receive buffer"))?;
         queue.bind(number).map_err(step("bind"))?;
         queue

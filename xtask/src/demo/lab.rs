@@ -31,10 +31,37 @@ impl fmt::Display for Run {
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// All packets were sent. Whether the lab was content is judged from the figures.
-    WithStats(Box<Stats>),
+    /// All packets were sent.
+    Complete(Box<Outcome>),
     /// This machine has no lab; the lab has said why.
     Incapable,
+}
+
+/// What the lab reported.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Whether the lab found every promise kept; if not, it has said what was broken.
+    pub(crate) is_content: bool,
+    /// All conversations.
+    pub(crate) flows: Vec<Flow>,
+    /// The totals.
+    pub(crate) stats: Stats,
+}
+
+/// A conversation's record, as far as the demo reads it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Flow {
+    /// What it was found to be.
+    pub(crate) skype: Finding,
+    /// What became of its packets.
+    pub(crate) lab: Counts,
+}
+
+/// What a conversation was found to be.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Finding {
+    /// Whether it is Skype.
+    pub(crate) detected: bool,
 }
 
 /// The lab's last record, as far as the demo reads it.
@@ -57,7 +84,7 @@ pub(crate) struct Totals {
     pub(crate) unroutable: u64,
 }
 
-/// What became of the packets of one kind of conversation.
+/// What became of the packets of one conversation, or of all of a kind.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Counts {
     /// Sent into the gateway.
@@ -88,23 +115,33 @@ pub(crate) fn replay(program: &Path, run: &Run, captures: &[PathBuf]) -> Result<
         .output()
         .with_context(|| format!("cannot start {}", program.display()))?;
     match output.status.code() {
-        Some(0 | PROMISE_BROKEN) => {
+        Some(status @ (0 | PROMISE_BROKEN)) => {
             let text = String::from_utf8_lossy(&output.stdout);
-            let stats = last_record(&text).context("what the lab printed")?;
-            Ok(Ended::WithStats(Box::new(stats)))
+            let (flows, stats) = records(&text).context("what the lab printed")?;
+            Ok(Ended::Complete(Box::new(Outcome {
+                is_content: status == 0,
+                flows,
+                stats,
+            })))
         }
         Some(INCAPABLE) => Ok(Ended::Incapable),
         _ => bail!("`{}` failed: {}", process::shown(&command), output.status),
     }
 }
 
-fn last_record(text: &str) -> Result<Stats> {
-    let line = text.lines().last().context("no record")?;
-    let record: Value = serde_json::from_str(line)?;
-    if record["event_type"] != "stats" {
-        bail!("the last record is no stats record: {line}");
+/// The flow records, and the totals in the last record.
+fn records(text: &str) -> Result<(Vec<Flow>, Stats)> {
+    let mut flows = Vec::new();
+    let mut stats = None;
+    for line in text.lines() {
+        let record: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        if record["event_type"] == "flow" {
+            flows.push(serde_json::from_value(record).with_context(|| line.to_owned())?);
+        } else if record["event_type"] == "stats" {
+            stats = Some(serde_json::from_value(record).with_context(|| line.to_owned())?);
+        }
     }
-    Ok(serde_json::from_value(record)?)
+    Ok((flows, stats.context("no record of the totals")?))
 }
 
 #[cfg(test)]
@@ -112,9 +149,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_record_must_be_the_totals() {
-        let error = last_record("{\"event_type\":\"flow\"}\n").expect_err("only a flow");
-        assert!(error.to_string().contains("no stats record"), "{error}");
-        assert!(last_record("").is_err());
+    fn a_report_without_totals_is_an_error() {
+        let counts =
+            r#"{"sent":1,"delivered":1,"sent_after_decision":0,"delivered_after_decision":0}"#;
+        let flow =
+            format!(r#"{{"event_type":"flow","skype":{{"detected":false}},"lab":{counts}}}"#);
+        let error = records(&flow).expect_err("only a flow");
+        assert!(
+            error.to_string().contains("no record of the totals"),
+            "{error}"
+        );
+        let totals = format!(
+            r#"{{"event_type":"stats","lab":{{"skype":{counts},"other":{counts},"unroutable":0}},"gateway":null}}"#
+        );
+        let (flows, stats) = records(&format!("{flow}\n{totals}\n")).expect("both are there");
+        assert_eq!((flows.len(), stats.lab.other.sent), (1, 1));
     }
 }

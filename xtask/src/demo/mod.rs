@@ -67,9 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for (number, run) in (1..).zip(runs) {
         println!("\n[{number}/{}] {run}", runs.len());
         match lab::replay(&program, run, &captures.files)? {
-            Ended::WithStats(stats) => {
-                print!("{}", report::stages(&stats));
-                reports.push((run, stats));
+            Ended::Complete(outcome) => {
+                print!("{}", report::stages(&outcome.stats));
+                reports.push((run, outcome));
             }
             Ended::Incapable => return only_replay(&program, &captures.files),
         }
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     print!("\n{}", report::table(&reports));
     let broken: Vec<_> = reports
         .iter()
-        .flat_map(|(run, stats)| report::broken_promises(run, stats))
+        .flat_map(|(run, outcome)| report::broken_promises(run, outcome))
         .collect();
     if broken.is_empty() {
         println!("\nok: enforcement stopped Skype after its decision, and all else arrived");

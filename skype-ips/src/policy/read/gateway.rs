@@ -62,9 +62,7 @@ fn interfaces<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>) -> Vec<Interface>
         }
         let zone = reader.integer(table, &ZONE, 0..=u16::MAX.into());
         if let (Some(name), Some(side)) = (name, side) {
-            let span = table
-                .get(INTERFACE_NAME.name)
-                .map_or(span, toml::Spanned::span);
+            let span = table.get(INTERFACE_NAME.name).map_or(span, Spanned::span);
             interfaces.push(Interface {
                 name,
                 side: side.into_inner(),
