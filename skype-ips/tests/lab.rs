@@ -260,6 +260,52 @@ fn what_the_lab_cannot_use_has_its_status() {
     );
 }
 
+#[test]
+fn without_root_the_lab_runs_in_a_user_namespace_or_says_that_it_may_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+
+    let (folder, path) = generated(8);
+    if !daemon_runs_here(&path) {
+        return;
+    }
+    // Where somebody else can read them.
+    let copy = folder.path().join("skype-ips");
+    std::fs::copy(env!("CARGO_BIN_EXE_skype-ips"), &copy).expect("space for a copy");
+    for file in [folder.path(), &copy, &path] {
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(file, open).expect("our own file");
+    }
+    let output = Command::new(&copy)
+        .args(["lab", "replay", "--mode", "enforce", "--json"])
+        .arg(&path)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .expect("the program starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(4) {
+        assert!(stderr.contains("can't make network namespaces"), "{stderr}");
+        println!("SKIPPED: {stderr}");
+        return;
+    }
+    assert!(output.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("not root: running in a user namespace"),
+        "{stderr}"
+    );
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    let last: Value = serde_json::from_str(stdout.lines().last().expect("a line")).expect("JSON");
+    assert!(last["lab"]["skype"]["sent_after_decision"].as_u64() > Some(300));
+    assert_eq!(last["lab"]["skype"]["delivered_after_decision"], 0);
+    for hook in last["gateway"]["hooks"].as_array().expect("two") {
+        assert_eq!(hook["hook"], "off");
+    }
+}
+
 /// Processes whose command line has this word.
 fn processes_of(word: &str) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").expect("readable").flatten();

@@ -1,7 +1,7 @@
 //! What this machine has, and who we are on it.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -25,6 +25,14 @@ fn find_in(program: &str, path: &OsStr, more: &[&str]) -> Option<PathBuf> {
         .chain(more.iter().map(PathBuf::from))
         .map(|folder| folder.join(program))
         .find(|file| is_executable(file))
+}
+
+/// PATH with the system's folders behind it, for programs that look up root's tools.
+pub(crate) fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
+    // Folders that can't be joined can't be in PATH either.
+    env::join_paths(folders).unwrap_or(path)
 }
 
 fn is_executable(file: &Path) -> bool {
@@ -111,7 +119,7 @@ pub(crate) fn privileged_cargo() -> Command {
     command
 }
 
-fn cargo_program() -> std::ffi::OsString {
+fn cargo_program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

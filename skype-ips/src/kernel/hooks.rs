@@ -163,27 +163,24 @@ fn reason(error: &ProgramError) -> String {
 /// `tc ingress`, `tc egress`.
 pub fn attached(name: &str) -> Vec<String> {
     let mut found = Vec::new();
-    if let Ok(Link {
-        xdp: Some(mode), ..
-    }) = Link::read(name)
-    {
-        found.push(format!("xdp {mode}"));
+    match Link::read(name) {
+        Ok(link) => found.extend(link.xdp.map(|mode| format!("xdp {mode}"))),
+        Err(error) => tracing::warn!("{error}"),
     }
-    if has_tcx() {
-        for (direction, word) in [
-            (TcAttachType::Ingress, "tc ingress"),
-            (TcAttachType::Egress, "tc egress"),
-        ] {
-            let ours = SchedClassifier::query_tcx(name, direction).is_ok_and(|(_, programs)| {
-                programs.iter().any(|program| {
-                    program
-                        .name_as_str()
-                        .is_some_and(|name| name.starts_with("skype_ips"))
-                })
-            });
-            if ours {
-                found.push(word.to_owned());
+    if !has_tcx() {
+        return found;
+    }
+    for (direction, word) in [
+        (TcAttachType::Ingress, "tc ingress"),
+        (TcAttachType::Egress, "tc egress"),
+    ] {
+        match SchedClassifier::query_tcx(name, direction) {
+            Ok((_, programs)) => {
+                let ours = |name: &str| name.starts_with("skype_ips");
+                let mut names = programs.iter().filter_map(|program| program.name_as_str());
+                found.extend(names.any(ours).then(|| word.to_owned()));
             }
+            Err(error) => tracing::warn!(interface = name, "{}", reason(&error)),
         }
     }
     found

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use super::LabError;
+use super::alert::Alert;
 use super::daemon::Daemon;
 use super::nat::Translations;
 use super::packet::{Packet, Translated, Unroutable};
@@ -281,12 +284,17 @@ impl Exchange {
         &self.arrived_late
     }
 
-    /// Ends the run: the daemon, for a last word, and the recordings.
-    pub(super) fn finish(self) -> Result<Option<Daemon>, LabError> {
+    /// Ends the run and the recordings: the daemon's last status and its alerts. The topology lives
+    /// until the daemon has stopped, so that its last word is about interfaces that are there.
+    pub(super) fn finish(mut self) -> Result<(Value, Vec<Alert>), LabError> {
+        let last = match self.daemon.take() {
+            Some(mut daemon) => (daemon.status()?, daemon.stop()?),
+            None => (Value::Null, Vec::new()),
+        };
         for recorder in self.recorders.into_iter().flatten() {
             recorder.finish()?;
         }
-        Ok(self.daemon)
+        Ok(last)
     }
 }
 

@@ -29,7 +29,6 @@ mod wire;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use serde_json::Value;
 
 pub use error::LabError;
 pub use outcome::{Counts, LabStats, Outcome, Totals};
@@ -142,10 +141,7 @@ pub fn replay(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<O
     }
     exchange.listen(LATE)?;
     tally.arrived_late(exchange.arrived_late());
-    let (status, alerts) = match exchange.finish()? {
-        Some(mut daemon) => (daemon.status()?, daemon.stop()?),
-        None => (Value::Null, Vec::new()),
-    };
+    let (status, alerts) = exchange.finish()?;
     Ok(tally.finish(&alerts, status, &config, options.mode, survey.warnings))
 }
 

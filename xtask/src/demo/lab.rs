@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{process, workspace};
+use crate::{machine, process, workspace};
 
 /// The configuration that is shipped, from the workspace's folder.
 pub(crate) const CONFIG: &str = "rules/gateway.toml";
@@ -109,6 +109,7 @@ pub(crate) fn replay(program: &Path, run: &Run, captures: &[PathBuf]) -> Result<
         .args(["--mode", run.mode, "--hook", run.hook])
         .args(captures)
         .current_dir(workspace::root())
+        .env("PATH", machine::search_path())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     let output = command
