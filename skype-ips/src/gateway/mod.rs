@@ -398,6 +398,7 @@ impl Gateway {
     /// A queue's thread has ended.
     pub fn tick(&self) -> Result<(), GatewayError> {
         if let Some(programs) = lock(&self.programs).as_mut() {
+            programs.flush_log();
             let local: Vec<_> = own_addresses().into_iter().map(to_mapped).collect();
             if let Err(error) = programs.set_local(&local) {
                 tracing::error!("{error}");

@@ -6,6 +6,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use aya_log::EbpfLogger;
 use skype_ips_common::layout::{
     ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, GateConfig, Hook, Interface,
     PolicyEntry, Verdict,
@@ -87,6 +88,7 @@ fn table(table: &'static str) -> impl Fn(MapError) -> BpfError {
 /// The loaded programs and the tables that only the start-up and the control side touch.
 pub struct Programs {
     ebpf: Ebpf,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     config: Array<MapData, GateConfig>,
     counters: PerCpuArray<MapData, u64>,
     local: HashMap<MapData, Address, u8>,
@@ -119,10 +121,6 @@ impl Programs {
             }
             Err(_) => loader.load(OBJECT)?,
         };
-        if cfg!(debug_assertions) {
-            // The kept object has no log lines; one built with the feature `log` has.
-            let _ = aya_log::EbpfLogger::init(&mut ebpf);
-        }
         xdp(&mut ebpf)?.load().map_err(|source| BpfError::Program {
             program: XDP,
             source,
@@ -132,7 +130,10 @@ impl Programs {
                 .load()
                 .map_err(|source| BpfError::Program { program, source })?;
         }
+        // The kept object has no log lines; one built with the feature `log` has.
+        let logger = EbpfLogger::init(&mut ebpf).ok();
         Ok(Self {
+            logger,
             config: Array::try_from(duplicate(&ebpf, "CONFIG")?).map_err(table("CONFIG"))?,
             counters: PerCpuArray::try_from(duplicate(&ebpf, "COUNTERS")?)
                 .map_err(table("COUNTERS"))?,
@@ -199,6 +200,13 @@ impl Programs {
             self.local.remove(address).map_err(table("LOCAL"))?;
         }
         Ok(())
+    }
+
+    /// Passes on what the programs have logged since the last time, if they were built to.
+    pub fn flush_log(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
     }
 
     /// The sum over all CPUs of a counter.
