@@ -50,7 +50,7 @@ pub(crate) fn config() -> Option<&'static GateConfig> {
 #[inline(always)]
 pub(crate) fn interface(ifindex: u32) -> Option<&'static Interface> {
     // SAFETY: the daemon writes an entry whole before it attaches the programs, and never again.
-    unsafe { INTERFACES.get(&ifindex) }
+    unsafe { INTERFACES.get(ifindex) }
 }
 
 /// The tables, for the hook that this runs in.
