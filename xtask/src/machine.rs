@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_home_is_the_one_of_that_very_user() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n";
-        assert_eq!(home_of(1000, passwd), Some("/home/ann".into()));
+        let passwd = "root:x:0:0:root:/srv/root:/bin/sh\nann:x:1000:1000:Ann:/srv/ann:/bin/sh\n";
+        assert_eq!(home_of(1000, passwd), Some("/srv/ann".into()));
         assert_eq!(home_of(100, passwd), None);
     }
 }
