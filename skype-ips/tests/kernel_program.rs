@@ -156,13 +156,7 @@ impl Twins {
         else {
             return;
         };
-        let verdict = Verdict {
-            kind: kind::SKYPE,
-            class: finding.class.number(),
-            role: finding.role.number(),
-            confidence: finding.confidence.number(),
-            ..Verdict::default()
-        };
+        let verdict = finding.verdict();
         match subject {
             Subject::Flow(key) => {
                 self.kernel.set_verdict(key, verdict).expect("room");

@@ -7,6 +7,7 @@
 mod clock;
 mod counters;
 mod events;
+mod gate;
 mod rundir;
 mod shard;
 mod shared;
@@ -306,8 +307,8 @@ impl Gateway {
         let mut gates = Vec::new();
         for _ in &queues {
             gates.push(match &programs {
-                Some(programs) => shard::Gate::Kernel(Box::new(programs.shard_tables()?)),
-                None => shard::Gate::User(Box::new(shard::UserGate {
+                Some(programs) => gate::Gate::Kernel(Box::new(programs.shard_tables()?)),
+                None => gate::Gate::User(Box::new(gate::UserGate {
                     tables: MemoryTables::new(&compiled),
                     config: gate_config,
                     work: skype_ips_common::gate::Work::default(),

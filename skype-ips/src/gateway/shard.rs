@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
-use skype_ips_common::gate::{Outcome, Side, Work, judge};
-use skype_ips_common::layout::{FlowKey, GateConfig, TCP, Verdict, kind};
+use skype_ips_common::gate::{Outcome, Side, judge};
+use skype_ips_common::layout::{FlowKey, TCP, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
@@ -14,9 +14,10 @@ use skype_ips_common::prefilter;
 use super::clock;
 use super::counters::{ShardCounters, add};
 use super::events::Events;
+use super::gate::{Gate, UserGate};
 use super::shared::Shared;
 use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
-use crate::kernel::{MemoryTables, Queue, QueueVerdict, QueuedPacket, ShardTables, VerdictTables};
+use crate::kernel::{BpfError, Queue, QueueVerdict, QueuedPacket, VerdictTables};
 use crate::policy::{Action, Mode, OnFailure, from_mapped};
 use crate::telemetry::{self, AlertPolicy, AlertRecord, AlertSkype};
 
@@ -32,21 +33,6 @@ const FLOW_TIMEOUT: u64 = 10 * 60 * 1_000_000_000;
 const UNCLASSIFIED_LIMIT: u64 = 32;
 /// Behind NAT the arriving direction comes unfiltered; after this many payload packets it is let go.
 const TRANSLATED_LIMIT: u8 = 6;
-
-/// Where the gate that chose the packets stands.
-pub(super) enum Gate {
-    /// In the kernel: queued packets have passed it.
-    Kernel(Box<ShardTables>),
-    /// Here: everything is queued.
-    User(Box<UserGate>),
-}
-
-/// The gate in user space, for `hook = "off"`.
-pub(super) struct UserGate {
-    pub(super) tables: MemoryTables,
-    pub(super) config: GateConfig,
-    pub(super) work: Work,
-}
 
 /// A queue's thread.
 pub(super) struct Shard<Q> {
@@ -298,28 +284,14 @@ impl<Q: Queue> Shard<Q> {
                 ..
             } => {
                 add(&self.counters().decisions);
-                let verdict = Verdict {
-                    kind: kind::SKYPE,
-                    class: finding.class.number(),
-                    role: finding.role.number(),
-                    confidence: finding.confidence.number(),
-                    ..Verdict::default()
-                };
+                let verdict = finding.verdict();
                 let scope = match subject {
                     Subject::Flow(key) => {
                         self.set_verdict(&key, verdict, now);
                         "flow"
                     }
                     Subject::Endpoint(key) => {
-                        let result = match &mut self.gate {
-                            Gate::Kernel(tables) => tables
-                                .set_endpoint(&key, verdict)
-                                .map_err(|error| error.to_string()),
-                            Gate::User(gate) => gate
-                                .tables
-                                .set_endpoint(&key, verdict)
-                                .map_err(|error| error.to_string()),
-                        };
+                        let result = self.gate.set_endpoint(&key, verdict);
                         self.check(result);
                         "endpoint"
                     }
@@ -328,15 +300,7 @@ impl<Q: Queue> Shard<Q> {
                 self.report(&flow, &finding, scope, names);
             }
             Event::Forgotten(key) => {
-                let result = match &mut self.gate {
-                    Gate::Kernel(tables) => tables
-                        .remove_endpoint(&key)
-                        .map_err(|error| error.to_string()),
-                    Gate::User(gate) => gate
-                        .tables
-                        .remove_endpoint(&key)
-                        .map_err(|error| error.to_string()),
-                };
+                let result = self.gate.remove_endpoint(&key);
                 self.check(result);
             }
         }
@@ -350,19 +314,11 @@ impl<Q: Queue> Shard<Q> {
                 unfiltered: 0,
             },
         );
-        let result = match &mut self.gate {
-            Gate::Kernel(tables) => tables
-                .set_verdict(key, verdict)
-                .map_err(|error| error.to_string()),
-            Gate::User(gate) => gate
-                .tables
-                .set_verdict(key, verdict)
-                .map_err(|error| error.to_string()),
-        };
+        let result = self.gate.set_verdict(key, verdict);
         self.check(result);
     }
 
-    fn check(&self, result: Result<(), String>) {
+    fn check(&self, result: Result<(), BpfError>) {
         if let Err(error) = result {
             add(&self.counters().table_refused);
             tracing::error!("{error}");
@@ -424,10 +380,7 @@ impl<Q: Queue> Shard<Q> {
         let before = now.saturating_sub(FLOW_TIMEOUT);
         let mut gone = Vec::new();
         for (key, known) in &mut self.known {
-            let seen = match &self.gate {
-                Gate::Kernel(tables) => tables.flow(key).map(|flow| flow.last_seen),
-                Gate::User(gate) => gate.tables.flow_state(key).map(|flow| flow.last_seen),
-            };
+            let seen = self.gate.flow(key).map(|flow| flow.last_seen);
             known.last_seen = known.last_seen.max(seen.unwrap_or(0));
             if known.last_seen < before {
                 gone.push(*key);
@@ -435,15 +388,7 @@ impl<Q: Queue> Shard<Q> {
         }
         for key in gone {
             self.known.remove(&key);
-            let result = match &mut self.gate {
-                Gate::Kernel(tables) => tables
-                    .remove_verdict(&key)
-                    .map_err(|error| error.to_string()),
-                Gate::User(gate) => gate
-                    .tables
-                    .remove_verdict(&key)
-                    .map_err(|error| error.to_string()),
-            };
+            let result = self.gate.remove_verdict(&key);
             self.check(result);
         }
         if let Gate::User(gate) = &mut self.gate {
