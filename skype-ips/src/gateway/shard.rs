@@ -183,7 +183,7 @@ impl<Q: Queue> Shard<Q> {
                         let seen = tables
                             .flow_state(&key)
                             .map_or(0, |flow| flow.packets[0] + flow.packets[1]);
-                        let judged = key.protocol == 0 || seen >= UNCLASSIFIED_LIMIT;
+                        let judged = seen >= UNCLASSIFIED_LIMIT;
                         return accept(if judged { Code::Judged } else { Code::Pass });
                     }
                 }
@@ -453,3 +453,6 @@ pub(super) fn enforces(mode: Mode, policies: &crate::policy::PolicySet) -> bool 
             .iter()
             .any(|policy| policy.mode == Mode::Enforce)
 }
+
+#[cfg(test)]
+mod tests;
