@@ -148,6 +148,11 @@ impl KernelQueue {
                     "no new netfilter socket in /proc/self/fd",
                 ))
             })?;
+        // A child that inherited the socket would keep the queue alive after our death.
+        // SAFETY: plain numbers; the descriptor is open.
+        if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
+            return Err(step("close on exec")(io::Error::last_os_error()));
+        }
         // Over the system's limit only with a right that a user namespace's root has not.
         set_option(descriptor, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
             .or_else(|_| set_option(descriptor, libc::SO_RCVBUF, &RECEIVE_BUFFER))

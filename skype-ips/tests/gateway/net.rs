@@ -119,7 +119,7 @@ impl Net {
             .run(|| UdpSocket::bind((INSIDE_HOST, SKYPE_PORT)))
             .expect("a free port");
         let mut state = 0x1234_5678;
-        exchange(&socket, count, |number| {
+        exchange(&socket, count, DROPPED, |number| {
             state = lcg::next(state);
             probe(number, state)
         })
@@ -131,7 +131,7 @@ impl Net {
             .inside
             .run(|| UdpSocket::bind((INSIDE_HOST, 0)))
             .expect("a free port");
-        exchange(&socket, count, |number| {
+        exchange(&socket, count, LOST, |number| {
             format!("nothing special {number}").into_bytes()
         })
         .len()
@@ -147,10 +147,18 @@ pub(crate) fn probe(number: u32, iv: u32) -> Vec<u8> {
     datagram
 }
 
-fn exchange(socket: &UdpSocket, count: u32, mut datagram: impl FnMut(u32) -> Vec<u8>) -> Vec<u32> {
-    socket
-        .set_read_timeout(Some(Duration::from_millis(150)))
-        .expect("a time-out");
+/// How long to wait for an answer where many won't come.
+const DROPPED: Duration = Duration::from_millis(400);
+/// How long to wait for an answer where all should come.
+const LOST: Duration = Duration::from_secs(2);
+
+fn exchange(
+    socket: &UdpSocket,
+    count: u32,
+    wait: Duration,
+    mut datagram: impl FnMut(u32) -> Vec<u8>,
+) -> Vec<u32> {
+    socket.set_read_timeout(Some(wait)).expect("a time-out");
     let mut buffer = [0; 2048];
     (0..count)
         .filter(|number| {
