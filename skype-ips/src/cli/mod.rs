@@ -40,10 +40,13 @@ enum Command {
     Bypass(bypass::Args),
     #[cfg(target_os = "linux")]
     Cleanup(cleanup::Args),
-    /// End the parent if it falls silent (the daemon starts this itself)
+    /// Suspend the rules of a daemon that falls silent (the daemon starts this itself)
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
-    Watchdog,
+    Watchdog {
+        /// Its name
+        instance: String,
+    },
 }
 
 /// Which daemon is meant.
@@ -154,7 +157,7 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Cleanup(args) => cleanup::run(&args),
         #[cfg(target_os = "linux")]
-        Command::Watchdog => crate::gateway::watch().map_err(Failure::failed),
+        Command::Watchdog { instance } => crate::gateway::watch(&instance).map_err(Failure::failed),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

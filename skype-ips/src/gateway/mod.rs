@@ -352,7 +352,7 @@ impl Gateway {
             gateway.hooked.push(hook);
         }
         if !classified && open {
-            // No classifier could pass packets by a daemon that hangs, so a second process ends it.
+            // No classifier could pass packets by a daemon that hangs, so a second process does.
             let watchdog = watchdog::Watchdog::start(shared).map_err(io("start the watchdog"))?;
             *lock(&gateway.watchdog) = Some(watchdog);
         }
@@ -422,6 +422,8 @@ impl Gateway {
 
     /// Takes everything down, losing no packet under `open`.
     pub fn stop(&self) {
+        // It would take the end for a hang.
+        drop(lock(&self.watchdog).take());
         // Dropping the programs detaches them: nothing is tagged any more.
         drop(lock(&self.programs).take());
         let numbers =
@@ -449,7 +451,6 @@ impl Gateway {
                 tracing::error!("a queue's thread failed: {error}");
             }
         }
-        drop(lock(&self.watchdog).take());
     }
 
     fn announce(&self, state: &str) {

@@ -1,10 +1,10 @@
-//! A second process that ends a hung daemon.
+//! A second process that takes the queue rules out of the way of a daemon that hangs.
 //!
 //! With a classifier in the kernel an old heartbeat is enough: it stops tagging. With the queue
-//! alone (`hook = "off"`) packets would wait for a daemon that hangs; ended, its sockets close and
-//! the rules' bypass lets traffic go on.
+//! alone (`hook = "off"`) packets would wait for a daemon that hangs, or that a busy machine
+//! starves. The second process then suspends the rules, and puts them back when the daemon lives.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{HEARTBEAT_LIMIT, Shared, clock};
+use crate::kernel::{resume_rules, suspend_rules};
 
 /// How often the daemon says that its shards live.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -29,7 +30,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) fn start(shared: Arc<Shared>) -> io::Result<Self> {
         let mut child = Command::new("/proc/self/exe")
-            .arg(SUBCOMMAND)
+            .args([SUBCOMMAND, &shared.instance])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
@@ -74,22 +75,15 @@ impl Drop for Watchdog {
     }
 }
 
-/// The second process: returns when its parent closes the pipe or dies, after ending a parent that
-/// was silent for too long.
+/// The second process: returns when its parent closes the pipe or dies. While the parent is silent
+/// the rules of `instance` are suspended.
 ///
 /// # Errors
-/// The parent can't be watched.
-pub fn watch() -> io::Result<()> {
-    // SAFETY: no arguments, no preconditions.
-    let parent = unsafe { libc::getppid() };
-    // A descriptor, not a number: numbers are used again.
-    // SAFETY: the arguments are plain numbers; the result is checked.
-    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, parent, 0) } as libc::c_int;
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
+/// The pipe can't be read.
+pub fn watch(instance: &str) -> io::Result<()> {
     let limit = (HEARTBEAT_LIMIT / 1_000_000) as libc::c_int;
-    let mut byte = [0u8; 64];
+    let mut bytes = [0u8; 64];
+    let mut suspended = false;
     loop {
         let mut waiting = libc::pollfd {
             fd: libc::STDIN_FILENO,
@@ -97,35 +91,30 @@ pub fn watch() -> io::Result<()> {
             revents: 0,
         };
         // SAFETY: one pollfd, valid for reads and writes.
-        match unsafe { libc::poll(&raw mut waiting, 1, limit) } {
-            0 => break,
-            n if n < 0 => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
+        let ready = unsafe { libc::poll(&raw mut waiting, 1, limit) };
+        if ready < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
             }
-            // SAFETY: `byte` is valid for writes of its length.
-            _ => match unsafe {
-                libc::read(libc::STDIN_FILENO, byte.as_mut_ptr().cast(), byte.len())
-            } {
+        } else if ready == 0 {
+            if !suspended {
+                eprintln!(
+                    "skype-ips: the daemon hangs; its rules are suspended so that traffic goes on"
+                );
+                suspend_rules(instance);
+                suspended = true;
+            }
+        } else {
+            match io::stdin().lock().read(&mut bytes)? {
                 0 => return Ok(()),
-                n if n < 0 => return Err(io::Error::last_os_error()),
+                _ if suspended => {
+                    eprintln!("skype-ips: the daemon lives again; its rules are back");
+                    resume_rules(instance);
+                    suspended = false;
+                }
                 _ => {}
-            },
+            }
         }
     }
-    eprintln!("skype-ips: the daemon hangs; ending it so that traffic goes on");
-    let no_information = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the descriptor is a process's; a null siginfo is allowed.
-    unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            descriptor,
-            libc::SIGKILL,
-            no_information,
-            0,
-        )
-    };
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Attaching the classifier to interfaces, and what the kernel reports of it.
 
-use aya::programs::tc::{TcAttachType, TcError, qdisc_add_clsact};
+use aya::programs::tc::{TcAttachType, TcError, qdisc_add_clsact, qdisc_detach_program};
 use aya::programs::{ProgramError, SchedClassifier, XdpMode};
 use skype_ips_common::layout::Hook;
 
@@ -123,18 +123,19 @@ fn attach_tc(programs: &mut Programs, link: &Link, hook: Hook) -> Result<(), Att
         interface: link.name.clone(),
         reason,
     };
+    let (direction, _, program) = DIRECTIONS[usize::from(hook == Hook::Egress)];
     // Kernels with tcx (6.6) need no qdisc; before that, one that is already there is as good.
     if !has_tcx() {
         match qdisc_add_clsact(&link.name) {
-            Ok(()) | Err(TcError::AlreadyAttached) => {}
+            Ok(()) => {}
+            Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
             Err(error) => return Err(refused(error.to_string())),
         }
+        // One that a killed daemon left would run after ours, and put its own mark over ours.
+        if let Err(error) = remove_filter(&link.name, direction, program) {
+            return Err(refused(error.to_string()));
+        }
     }
-    let direction = if hook == Hook::Egress {
-        TcAttachType::Egress
-    } else {
-        TcAttachType::Ingress
-    };
     programs
         .classifier(hook)?
         .attach(&link.name, direction)
@@ -159,6 +160,12 @@ fn reason(error: &ProgramError) -> String {
     text
 }
 
+/// Where TC programs run, in tc's words, and the name of ours there.
+const DIRECTIONS: [(TcAttachType, &str, &str); 2] = [
+    (TcAttachType::Ingress, "ingress", "skype_ips_ingress"),
+    (TcAttachType::Egress, "egress", "skype_ips_egress"),
+];
+
 /// What the kernel reports to be attached to an interface, ours among it: `xdp native`,
 /// `tc ingress`, `tc egress`.
 pub fn attached(name: &str) -> Vec<String> {
@@ -167,61 +174,60 @@ pub fn attached(name: &str) -> Vec<String> {
         Ok(link) => found.extend(link.xdp.map(|mode| format!("xdp {mode}"))),
         Err(error) => tracing::warn!("{error}"),
     }
-    if !has_tcx() {
-        return found;
-    }
-    for (direction, word) in [
-        (TcAttachType::Ingress, "tc ingress"),
-        (TcAttachType::Egress, "tc egress"),
-    ] {
-        match SchedClassifier::query_tcx(name, direction) {
-            Ok((_, programs)) => {
-                let ours = |name: &str| name.starts_with("skype_ips");
-                let mut names = programs.iter().filter_map(|program| program.name_as_str());
-                found.extend(names.any(ours).then(|| word.to_owned()));
-            }
-            Err(error) => tracing::warn!(interface = name, "{}", reason(&error)),
+    for (direction, word, program) in DIRECTIONS {
+        let ours = if has_tcx() {
+            runs_in_tcx(name, direction)
+        } else {
+            has_filter(name, word, program)
+        };
+        match ours {
+            Ok(ours) => found.extend(ours.then(|| format!("tc {word}"))),
+            Err(error) => tracing::warn!(interface = name, "{error}"),
         }
     }
     found
 }
 
+fn runs_in_tcx(interface: &str, direction: TcAttachType) -> Result<bool, String> {
+    let (_, programs) = SchedClassifier::query_tcx(interface, direction).map_err(|e| reason(&e))?;
+    let mut names = programs.iter().filter_map(|program| program.name_as_str());
+    Ok(names.any(|name| name.starts_with("skype_ips")))
+}
+
+fn has_filter(interface: &str, direction: &str, program: &str) -> Result<bool, String> {
+    let output = std::process::Command::new("tc")
+        .args(["filter", "show", "dev", interface, direction])
+        .output()
+        .map_err(|error| format!("cannot run `tc` (package iproute2): {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).contains(program))
+}
+
 /// Removes TC filters of ours from every interface and says which; only kernels before 6.6 keep
 /// them without a process.
 pub fn remove_filters() -> Vec<String> {
-    let run = |arguments: &[&str]| {
-        let output = std::process::Command::new("tc")
-            .args(arguments)
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-    };
+    // Of this network namespace, and also those without an address: a name and a colon, after
+    // two lines of headings.
+    let interfaces = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
     let mut removed = Vec::new();
-    for interface in if_addrs::get_if_addrs()
-        .into_iter()
-        .flatten()
-        .map(|interface| interface.name)
-    {
-        for direction in ["ingress", "egress"] {
-            let filters =
-                run(&["filter", "show", "dev", &interface, direction]).unwrap_or_default();
-            for filter in filters.lines().filter(|line| line.contains("skype_ips")) {
-                // `filter protocol all pref 49152 bpf chain 0 handle 0x1 skype_ips_ingress ...`
-                let mut words = filter.split_whitespace().skip_while(|word| *word != "pref");
-                if let Some(preference) = words.nth(1)
-                    && run(&[
-                        "filter", "del", "dev", &interface, direction, "pref", preference,
-                    ])
-                    .is_some()
-                {
-                    removed.push(format!("{interface}: TC {direction} filter removed"));
-                }
+    for line in interfaces.lines().skip(2) {
+        let Some((interface, _)) = line.trim_start().rsplit_once(':') else {
+            continue;
+        };
+        for (direction, word, program) in DIRECTIONS {
+            if remove_filter(interface, direction, program).is_ok_and(|found| found) {
+                removed.push(format!("{interface}: TC {word} filter removed"));
             }
         }
     }
-    removed.dedup();
     removed
+}
+
+/// Removes the TC filters of that name in one direction of an interface, and says whether there
+/// were any.
+fn remove_filter(interface: &str, direction: TcAttachType, program: &str) -> Result<bool, TcError> {
+    match qdisc_detach_program(interface, direction, program) {
+        Ok(()) => Ok(true),
+        Err(TcError::IoError(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }

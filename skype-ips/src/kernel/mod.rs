@@ -17,7 +17,7 @@ pub use bpf::{BpfError, OBJECT_VARIABLE, Programs, ShardTables};
 #[cfg(target_os = "linux")]
 pub use firewall::{
     Backend, Firewall, FirewallError, Plan, conntrack_in_use, in_force as rules_in_force,
-    instances, remove_all as remove_rules,
+    instances, remove_all as remove_rules, resume as resume_rules, suspend as suspend_rules,
 };
 #[cfg(target_os = "linux")]
 pub use hooks::{AttachError, Attachment, attach, attached, has_tcx, remove_filters};

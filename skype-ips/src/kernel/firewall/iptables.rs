@@ -181,6 +181,38 @@ fn low_bits(queues: u8, number: u8, v6: bool) -> Option<String> {
     })
 }
 
+/// Removes the jump to the queue rules.
+pub(super) fn suspend(instance: &str) {
+    let forward = chain(instance, "F");
+    for (tool, _, _) in TOOLS {
+        // Where there is no jump, there is nothing to suspend.
+        let _ = run(
+            tool,
+            &[
+                "--wait", "5", "-t", "mangle", "-D", "FORWARD", "-j", &forward,
+            ],
+        );
+    }
+}
+
+/// Puts the jump back, if its chain is still there.
+pub(super) fn resume(instance: &str) {
+    let forward = chain(instance, "F");
+    for (tool, _, _) in TOOLS {
+        let rule = |command| {
+            run(
+                tool,
+                &[
+                    "--wait", "5", "-t", "mangle", command, "FORWARD", "-j", &forward,
+                ],
+            )
+        };
+        if rule("-C").is_err() {
+            let _ = rule("-A");
+        }
+    }
+}
+
 /// Takes the chains of an instance away; says whether there were any.
 pub(super) fn remove(instance: &str) -> bool {
     let mut any = false;

@@ -176,6 +176,21 @@ pub fn remove_all(instance: &str) -> bool {
     nft || iptables
 }
 
+/// Takes the rules of an instance out of the packets' way without removing them.
+pub fn suspend(instance: &str) {
+    // An unknown table or chain is no fault: only one of the tools wrote rules.
+    let _ = run("nft", &["list", "table", "inet", &nft::table(instance)])
+        .and_then(|_| feed("nft", &["--file", "-"], &nft::dormant(instance, true)));
+    iptables::suspend(instance);
+}
+
+/// Undoes [`suspend`].
+pub fn resume(instance: &str) {
+    let _ = run("nft", &["list", "table", "inet", &nft::table(instance)])
+        .and_then(|_| feed("nft", &["--file", "-"], &nft::dormant(instance, false)));
+    iptables::resume(instance);
+}
+
 /// Instances that have rules here, for a clean-up with no daemon running.
 pub fn instances() -> Vec<String> {
     let mut found: Vec<String> = run("nft", &["list", "tables"])

@@ -14,12 +14,24 @@ pub(super) fn table(instance: &str) -> String {
     format!("{PREFIX}{instance}")
 }
 
-/// A table that is only checked: does the kernel have the `queue` statement?
+/// A table that is only checked: does the kernel have the `queue` statement? Like all that nft
+/// reads, a statement ends with its line.
 pub(super) fn probe(instance: &str) -> String {
     format!(
-        "table inet {}-probe {{ chain forward {{ type filter hook forward priority mangle; queue num 65535 bypass }} }}\n",
+        "table inet {}-probe {{\n\
+         \tchain forward {{\n\
+         \t\ttype filter hook forward priority mangle;\n\
+         \t\tqueue flags bypass to 65535\n\
+         \t}}\n\
+         }}\n",
         table(instance)
     )
+}
+
+/// Lets the kernel pass by the table's chains, or enter them again.
+pub(super) fn dormant(instance: &str, dormant: bool) -> String {
+    let flags = if dormant { " { flags dormant; }" } else { "" };
+    format!("add table inet {}{flags}\n", table(instance))
 }
 
 pub(super) fn rules(plan: &Plan) -> String {
@@ -149,4 +161,77 @@ fn sides(plan: &Plan) -> Vec<(String, &'static str)> {
         }
     }
     sides
+}
+
+#[cfg(test)]
+mod tests {
+    use skype_ips_common::mark::Field;
+
+    use super::*;
+    use crate::kernel::firewall::{FirewallError, feed};
+
+    fn plans() -> Vec<Plan> {
+        let mut plans = Vec::new();
+        for bits in 0..8_u8 {
+            for queues in [1, 4] {
+                plans.push(Plan {
+                    instance: "main".to_owned(),
+                    field: Field::new(0xf000_0000).expect("four adjacent bits"),
+                    first_queue: 200,
+                    queues,
+                    open: bits & 1 == 0,
+                    conntrack: bits & 2 == 0,
+                    classified: bits & 4 == 0,
+                    inside: vec!["eth1".to_owned(), "br-lan.7".to_owned()],
+                    subnets: vec![
+                        "10.0.0.0/8".parse().expect("a prefix"),
+                        "fd00::/8".parse().expect("a prefix"),
+                    ],
+                    enforcing: true,
+                });
+            }
+        }
+        plans
+    }
+
+    /// What nft itself objects to in a text: not what the kernel lacks, nor that we aren't root.
+    /// `None` without nft.
+    fn objections(text: &str) -> Option<String> {
+        match feed("nft", &["--check", "--file", "-"], text) {
+            Ok(()) => Some(String::new()),
+            Err(FirewallError::Refused { message, .. }) => {
+                let objections: Vec<&str> = message
+                    .split("; ")
+                    .filter(|part| part.contains("Error: "))
+                    .filter(|part| !part.contains("Could not process rule"))
+                    .filter(|part| !part.contains("cache initialization failed"))
+                    .collect();
+                Some(objections.join("\n"))
+            }
+            Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn nft_reads_the_probe_and_every_variant_of_the_rules() {
+        if std::process::Command::new("nft")
+            .arg("-v")
+            .output()
+            .is_err()
+        {
+            eprintln!("SKIPPED: no nft here");
+            return;
+        }
+        for text in plans().iter().map(rules).chain([probe("main")]) {
+            assert_eq!(objections(&text).as_deref(), Some(""), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_conntrack_no_rule_touches_it() {
+        for plan in plans().iter().filter(|plan| !plan.conntrack) {
+            let text = rules(plan);
+            assert!(!text.lines().any(super::super::needs_conntrack), "{text}");
+        }
+    }
 }
