@@ -6,6 +6,7 @@ use skype_ips_common::layout::Hook;
 
 use super::bpf::{BpfError, Programs};
 use super::link::Link;
+use super::tool::command;
 use crate::policy::HookChoice;
 
 /// Where the classifier of an interface runs.
@@ -195,7 +196,7 @@ fn runs_in_tcx(interface: &str, direction: TcAttachType) -> Result<bool, String>
 }
 
 fn has_filter(interface: &str, direction: &str, program: &str) -> Result<bool, String> {
-    let output = std::process::Command::new("tc")
+    let output = command("tc")
         .args(["filter", "show", "dev", interface, direction])
         .output()
         .map_err(|error| format!("cannot run `tc` (package iproute2): {error}"))?;

@@ -1,8 +1,8 @@
 //! What the kernel says of a network interface, read through `ip -json`.
 
-use std::process::Command;
-
 use serde::Deserialize;
+
+use super::tool::command;
 
 /// An interface as the kernel has it.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Link {
     /// # Errors
     /// There is no such interface, or `ip` can't be run.
     pub fn read(name: &str) -> Result<Self, LinkError> {
-        let output = Command::new("ip")
+        let output = command("ip")
             .args(["-json", "-details", "link", "show", "dev", name])
             .output()
             .map_err(LinkError::Tool)?;

@@ -11,6 +11,8 @@ mod link;
 #[cfg(target_os = "linux")]
 mod queue;
 mod tables;
+#[cfg(target_os = "linux")]
+mod tool;
 
 #[cfg(target_os = "linux")]
 pub use bpf::{BpfError, OBJECT_VARIABLE, Programs, ShardTables};

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let kept = if args.check { Some(kept()?) } else { None };
     let toolchain = Toolchain::find().map_err(Failure::cannot)?;
     let versions = toolchain.versions()?;
-    eprintln!("{}, {}", versions.rustc, versions.bpf_linker);
+    eprintln!("{versions}");
     match kept {
         Some(kept) => check(&toolchain, &versions, &kept),
         None => Ok(keep(&toolchain, versions)?),
@@ -85,7 +85,7 @@ fn judge(fresh: &Path, versions: &Versions, kept: &Manifest) -> Result<(), Failu
         return same_bytes(fresh);
     }
     println!("other toolchain than the recorded one, so the bytes may differ:");
-    println!("  recorded: {:?}\n  here:     {versions:?}", kept.toolchain);
+    println!("  recorded: {}\n  here:     {versions}", kept.toolchain);
     if !machine::is_root() {
         println!("the fresh object builds; loading and testing it needs root: skipped");
         return Ok(());

@@ -1,5 +1,6 @@
 //! What builds the kernel object: a compiler with the sources of `core`, and `bpf-linker`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,6 +64,21 @@ pub(crate) struct Versions {
     pub(crate) bpf_linker: String,
     /// LLVM of the tools that strip the object, on Debian the linker's own; empty if there are none.
     pub(crate) llvm_tools: String,
+}
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            rustc,
+            rustc_llvm,
+            bpf_linker,
+            llvm_tools,
+        } = self;
+        write!(
+            f,
+            "{rustc} with LLVM {rustc_llvm}, {bpf_linker}, LLVM tools {llvm_tools}"
+        )
+    }
 }
 
 impl Toolchain {

@@ -8,10 +8,12 @@ mod iptables;
 mod nft;
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use ipnet::IpNet;
 use skype_ips_common::mark::Field;
+
+use super::tool::command;
 
 /// What the rules are to say.
 #[derive(Clone, Debug)]
@@ -253,7 +255,7 @@ fn needs_conntrack(line: &str) -> bool {
 
 /// Runs a tool and returns what it printed.
 fn run(tool: &'static str, arguments: &[&str]) -> Result<String, FirewallError> {
-    let output = Command::new(tool)
+    let output = command(tool)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -274,7 +276,7 @@ fn run(tool: &'static str, arguments: &[&str]) -> Result<String, FirewallError> 
 /// Runs a tool that reads rules from its standard input.
 fn feed(tool: &'static str, arguments: &[&str], rules: &str) -> Result<(), FirewallError> {
     let refused = |message: String| FirewallError::Refused { tool, message };
-    let mut child = Command::new(tool)
+    let mut child = command(tool)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
