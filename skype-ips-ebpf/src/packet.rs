@@ -46,7 +46,7 @@ impl Head {
         let result = unsafe { bpf_xdp_load_bytes(context.ctx, 0, scratch.cast(), loaded) };
         (result == 0).then_some(Self {
             bytes: scratch.cast(),
-            loaded,
+            loaded: opaque(loaded),
             len,
         })
     }
@@ -62,7 +62,7 @@ impl Head {
             unsafe { bpf_skb_load_bytes(context.skb.skb.cast(), 0, scratch.cast(), loaded) };
         (result == 0).then_some(Self {
             bytes: scratch.cast(),
-            loaded,
+            loaded: opaque(loaded),
             len,
         })
     }
@@ -82,6 +82,15 @@ fn bounded(len: u32) -> Option<u32> {
     } else {
         Some(len)
     }
+}
+
+/// The same number, of which the compiler no longer knows that it is at most `HEAD_LEN`: else it
+/// leaves out the comparison of the offset alone, for the one of the offset's end, and older
+/// verifiers (Linux 6.1) don't conclude from the end to its beginning.
+#[inline(always)]
+fn opaque(loaded: u32) -> u32 {
+    // SAFETY: a valid, aligned, initialised local.
+    unsafe { core::ptr::read_volatile(&raw const loaded) }
 }
 
 impl Packet for Head {
