@@ -154,6 +154,9 @@ pub struct PolicyEntry {
     pub epoch: u16,
 }
 
+/// Most prefixes that the policy table holds.
+pub const MAX_PREFIXES: u32 = 16_384;
+
 /// Traffic classes in the policy language.
 pub const CLASSES: u32 = 8;
 /// Roles in the policy language.

@@ -9,7 +9,8 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use skype_ips_common::gate::Tables;
 use skype_ips_common::layout::{
     ActionEntry, Address, CLASSES, Counter, EndpointKey, FlowKey, FlowState, FragmentKey,
-    FragmentState, GateConfig, Hook, Interface, MAX_POLICIES, PolicyEntry, ROLES, Verdict, action,
+    FragmentState, GateConfig, Hook, Interface, MAX_POLICIES, MAX_PREFIXES, PolicyEntry, ROLES,
+    Verdict, action,
 };
 use skype_ips_common::mark::MAX_QUEUES;
 
@@ -21,7 +22,7 @@ static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(256, 0);
 #[map]
 static HEARTBEATS: Array<u64> = Array::with_max_entries(MAX_QUEUES as u32, 0);
 #[map]
-static POLICY: LpmTrie<Address, PolicyEntry> = LpmTrie::with_max_entries(16_384, 0);
+static POLICY: LpmTrie<Address, PolicyEntry> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
 #[map]
 static ACTIONS: Array<ActionEntry> = Array::with_max_entries(MAX_POLICIES * ROLES * CLASSES, 0);
 /// The gateway's own addresses.

@@ -1,7 +1,9 @@
 //! Facts about the capture reader, over small files made by hand and the shared captures.
 
+mod support;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use skype_ips::capture::{Capture, CaptureError, MAX_PACKET_LEN, Record, Writer};
 use skype_ips_common::parse::Link;
@@ -17,6 +19,7 @@ enum Order {
     Little,
 }
 use Order::{Big, Little};
+use support::shared_captures;
 
 impl Order {
     fn u16(self, value: u16) -> [u8; 2] {
@@ -495,21 +498,6 @@ proptest::proptest! {
         let bytes = [&start, &rest[..]].concat();
         proptest::prop_assert!(read(&bytes).len() <= bytes.len());
     }
-}
-
-fn shared_captures() -> Option<PathBuf> {
-    let folder = match std::env::var_os("SKYPE_IPS_CAPTURES") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
-    };
-    if folder.join("README.md").is_file() {
-        return Some(folder);
-    }
-    println!(
-        "SKIPPED: no captures at {} (set SKYPE_IPS_CAPTURES)",
-        folder.display()
-    );
-    None
 }
 
 #[test]

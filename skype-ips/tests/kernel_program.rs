@@ -3,6 +3,8 @@
 //! can carry.
 #![cfg(target_os = "linux")]
 
+mod support;
+
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
@@ -171,15 +173,9 @@ impl Twins {
 }
 
 fn captures() -> Vec<PathBuf> {
-    let root = std::env::var_os("SKYPE_IPS_CAPTURES").map_or_else(
-        || {
-            PathBuf::from(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../../shared/captures"
-            ))
-        },
-        PathBuf::from,
-    );
+    let Some(root) = support::shared_captures() else {
+        return Vec::new();
+    };
     let mut files = Vec::new();
     for folder in ["skype", "teams", "other"] {
         let entries = std::fs::read_dir(root.join(folder))
@@ -189,12 +185,6 @@ fn captures() -> Vec<PathBuf> {
         files.extend(entries.map(|entry| entry.path()));
     }
     files.sort();
-    if files.is_empty() {
-        eprintln!(
-            "SKIPPED: no captures at {} (SKYPE_IPS_CAPTURES names another place)",
-            root.display()
-        );
-    }
     files
 }
 

@@ -1,6 +1,8 @@
 //! Facts about the lab, run as users run it. Most need the right to make network namespaces.
 #![cfg(target_os = "linux")]
 
+mod support;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use skype_ips::capture::Capture;
+use support::shared_captures;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skype-ips"));
@@ -398,21 +401,6 @@ fn nothing_stays_behind_whatever_ends_the_lab() {
         .filter(|name| name.to_string_lossy().starts_with("skype-ips-lab-"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
-}
-
-fn shared_captures() -> Option<PathBuf> {
-    let folder = match std::env::var_os("SKYPE_IPS_CAPTURES") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
-    };
-    if folder.join("README.md").is_file() {
-        return Some(folder);
-    }
-    println!(
-        "SKIPPED: no captures at {} (set SKYPE_IPS_CAPTURES)",
-        folder.display()
-    );
-    None
 }
 
 #[test]

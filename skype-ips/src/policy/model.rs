@@ -28,7 +28,7 @@ pub(super) const MAPPED: Ipv6Net = Ipv6Net::new_assert(
 );
 
 /// Most prefixes in the form of the shared tables: what the kernel's table holds.
-pub const MAX_PREFIXES: usize = 16_384;
+pub const MAX_PREFIXES: usize = skype_ips_common::layout::MAX_PREFIXES as usize;
 
 /// A prefix in the form of the shared tables.
 pub fn mapped_prefix(net: IpNet) -> Ipv6Net {
