@@ -192,7 +192,9 @@ pub fn judge<P: Packet, T: Tables>(
 
     let verdict = tables.verdict(&work.key);
     let drop = !bypass && alive && is_dropped(tables, policy, work, verdict);
-    let candidate = update(packet, side, now, first.is_some(), verdict, tables, work);
+    let predicates = config.predicates;
+    let later = first.is_some();
+    let candidate = update(packet, side, now, predicates, later, verdict, tables, work);
     let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
     let outcome = if drop {
@@ -260,10 +262,15 @@ fn is_dropped<T: Tables>(
 
 /// Brings the flow's state up to date and says whether the packet is a candidate for user space.
 #[inline(always)]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined, as the caller; a struct would spill to the kernel's stack"
+)]
 fn update<P: Packet, T: Tables>(
     packet: &P,
     side: Side,
     now: u64,
+    predicates: u32,
     later: bool,
     verdict: Option<Verdict>,
     tables: &mut T,
@@ -341,13 +348,15 @@ fn update<P: Packet, T: Tables>(
     }
     let (candidate, limit) = if headers.protocol == UDP {
         (
-            prefilter::udp(packet, headers.payload_offset, headers.payload_len) != 0,
+            prefilter::udp(packet, headers.payload_offset, headers.payload_len) & predicates != 0,
             UDP_CANDIDATES,
         )
     } else {
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first
-            && prefilter::tcp_opening(packet, headers.payload_offset, headers.payload_len) != 0;
+            && prefilter::tcp_opening(packet, headers.payload_offset, headers.payload_len)
+                & predicates
+                != 0;
         (candidate, TCP_CANDIDATES)
     };
     if candidate && *tagged < limit {

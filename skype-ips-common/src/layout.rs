@@ -182,6 +182,16 @@ impl ActionEntry {
     pub const fn index(policy: u16, role: u8, class: u8) -> u32 {
         (policy as u32 * ROLES + role as u32) * CLASSES + class as u32
     }
+
+    /// The action for a finding of this confidence: where it doesn't suffice, an alert at most.
+    #[inline(always)]
+    pub const fn resolve(self, confidence: u8) -> u8 {
+        if confidence >= self.confidence || self.action < action::ALERT {
+            self.action
+        } else {
+            action::ALERT
+        }
+    }
 }
 
 /// Actions as the tables know them.
@@ -246,6 +256,10 @@ pub struct GateConfig {
     pub queues: u32,
     /// [`flag`]s.
     pub flags: u32,
+    /// The [`crate::prefilter`] predicates that the loaded detection packs ask for.
+    pub predicates: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Flags of [`GateConfig`].
@@ -345,7 +359,7 @@ const _: () = {
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentState>() == 8);
     assert!(size_of::<Interface>() == 4);
-    assert!(size_of::<GateConfig>() == 24);
+    assert!(size_of::<GateConfig>() == 32);
     assert!(size_of::<Tag>() == 8);
 };
 

@@ -24,8 +24,23 @@ pub const TCP_LOGIN: u32 = 1 << 5;
 pub const TCP_KEY_EXCHANGE: u32 = 1 << 6;
 /// TCP opening that obeys three relations of the legacy stream, or is too short to tell.
 pub const TCP_LEGACY: u32 = 1 << 7;
-/// Every predicate.
-pub const ALL: u32 = (1 << 8) - 1;
+/// UDP: a part of a big answer (type f, byte 6 is 02), whose bytes 7-10 are an IV.
+pub const UDP_FRAGMENT: u32 = 1 << 8;
+/// TCP opening: a TLS handshake record that begins with a ClientHello.
+pub const TCP_CLIENT_HELLO: u32 = 1 << 9;
+/// Every predicate, with the word that detection packs choose it by.
+pub const WORDS: [(u32, &str); 10] = [
+    (UDP_IV, "udp-iv"),
+    (UDP_ANSWER, "udp-answer"),
+    (UDP_RESEND, "udp-resend"),
+    (TCP_FAKE_CLIENT, "tcp-fake-client"),
+    (TCP_FAKE_SERVER, "tcp-fake-server"),
+    (TCP_LOGIN, "tcp-login"),
+    (TCP_KEY_EXCHANGE, "tcp-key-exchange"),
+    (TCP_LEGACY, "tcp-legacy"),
+    (UDP_FRAGMENT, "udp-fragment"),
+    (TCP_CLIENT_HELLO, "tcp-client-hello"),
+];
 
 /// The predicates that a UDP payload satisfies.
 #[inline(always)]
@@ -42,6 +57,11 @@ pub fn udp<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     }
     if len >= 18 && kind == 0x02 {
         UDP_IV
+    } else if len >= 16 && kind & 0x8f == 0x0f {
+        match packet.u32(offset + 4) {
+            Some(second) if second >> 8 & 0xff == 0x02 => UDP_FRAGMENT,
+            _ => 0,
+        }
     } else if len >= 23 && kind & 0x8f == 0x03 && word & 0xff == 0x01 {
         UDP_RESEND
     } else {
@@ -61,7 +81,15 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     if head == 0x8046_0103 {
         return TCP_FAKE_CLIENT;
     }
-    if head == 0x1603_0100 || head == 0x1703_0100 {
+    if head & 0xffff_fc00 == 0x1603_0000 {
+        let hello = client_hello(packet, offset, len);
+        return if head == 0x1603_0100 {
+            hello | record(packet, offset, len)
+        } else {
+            hello
+        };
+    }
+    if head == 0x1703_0100 {
         return record(packet, offset, len);
     }
     let mut found = 0;
@@ -72,6 +100,18 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
         found |= TCP_LEGACY;
     }
     found
+}
+
+/// A handshake record of any version up to 1.3: does a ClientHello begin in it?
+#[inline(always)]
+fn client_hello<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
+    if len < 6 {
+        return 0;
+    }
+    match packet.u16(offset + 4) {
+        Some(word) if word & 0xff == 0x01 => TCP_CLIENT_HELLO,
+        _ => 0,
+    }
 }
 
 /// A record of TLS 1.0: is it one of those that only Skype sends?

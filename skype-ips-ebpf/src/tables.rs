@@ -90,9 +90,7 @@ impl Tables for KernelTables {
             verdict.role,
             verdict.class,
         )) {
-            Some(entry) if verdict.confidence >= entry.confidence => entry.action,
-            Some(entry) if entry.action > action::ALERT => action::ALERT,
-            Some(entry) => entry.action,
+            Some(entry) => entry.resolve(verdict.confidence),
             None => action::ALLOW,
         }
     }

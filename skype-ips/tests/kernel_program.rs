@@ -26,6 +26,8 @@ const CONFIG: GateConfig = GateConfig {
     nonce: 7,
     queues: 4,
     flags: 0,
+    predicates: u32::MAX,
+    reserved: 0,
 };
 /// Test runs happen on the loopback interface.
 const LOOPBACK: u32 = 1;

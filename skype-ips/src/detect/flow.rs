@@ -1,7 +1,9 @@
 //! How the tests on a TCP connection add up.
 
+use super::client_hello::Hello;
+use super::names::{Names, Owner};
 use super::stream::Head;
-use super::{Evidence, Outcome, login, tcp, tls};
+use super::{Evidence, Outcome, client_hello, login, tcp, tls};
 
 /// Bits that prove a TCP flow.
 pub const PROOF: u32 = 32;
@@ -13,6 +15,8 @@ pub enum Kind {
     Signaling,
     /// With a login or event server.
     Login,
+    /// Honest TLS with a server of Skype's.
+    Service,
 }
 
 /// What the two heads of a connection say.
@@ -24,14 +28,31 @@ pub enum Judgement {
     Open,
     /// No test can.
     Nothing,
+    /// An honest protocol of somebody else: nor can what the other end says.
+    Foreign,
+}
+
+/// `tls-server-name`: the name is the client's own choice, so the odds are those of its bytes.
+fn server_name(hello: &Hello, names: &Names) -> Outcome {
+    match hello {
+        Hello::Name(name) => match names.owner(name) {
+            Some((domain, Owner::Skype)) => Outcome::Yes(8 * domain.len() as u32),
+            _ => Outcome::No,
+        },
+        Hello::Short => Outcome::Short,
+        Hello::No | Hello::Nameless => Outcome::No,
+    }
 }
 
 /// Tries every test on both directions, whichever end opened the connection. `acquainted` says
 /// that the same two hosts have another connection that is proved.
-pub fn judge(heads: &[Head; 2], acquainted: bool) -> Judgement {
+pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
     let mut open = false;
+    let mut foreign = false;
     for head in heads {
         let bytes = head.bytes();
+        let hello = client_hello::read(bytes);
+        foreign |= matches!(hello, Hello::Name(_) | Hello::Nameless);
         let unanswered = if acquainted {
             login::unanswered(head.first_segment(), head.first_len())
         } else {
@@ -42,6 +63,7 @@ pub fn judge(heads: &[Head; 2], acquainted: bool) -> Judgement {
             ("tls-fake-server", Kind::Signaling, tls::fake_server(bytes)),
             ("login-handshake", Kind::Login, login::message(bytes)),
             ("login-handshake", Kind::Login, unanswered),
+            ("tls-server-name", Kind::Service, server_name(&hello, names)),
             (
                 "tcp-legacy-stream",
                 Kind::Signaling,
@@ -54,6 +76,9 @@ pub fn judge(heads: &[Head; 2], acquainted: bool) -> Judgement {
                 Outcome::No => {}
             }
         }
+    }
+    if foreign {
+        return Judgement::Foreign;
     }
     let [one, other] = heads;
     if let Outcome::Yes(bits) = login::blank_records([one.bytes(), other.bytes()]) {

@@ -9,13 +9,18 @@
 //! * [`tcp`]: openings between peers (`tcp-key-exchange`, `tcp-legacy-stream`)
 //! * [`tls`]: the fake TLS hellos (`tls-fake-client`, `tls-fake-server`)
 //! * [`login`]: sessions with the login and event servers (`login-handshake`)
+//! * [`client_hello`], [`names`]: the server name that honest TLS asks for (`tls-server-name`)
 //! * [`flow`]: how the TCP tests add up
+//! * [`knowledge`]: what detection packs say
 //!
 //! The facts, their sources and the odds are in `docs/detection.md`.
 
+pub mod client_hello;
 pub mod flow;
 pub mod generator;
+pub mod knowledge;
 pub mod login;
+pub mod names;
 pub mod stream;
 pub mod tcp;
 pub mod tls;

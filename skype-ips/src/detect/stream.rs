@@ -1,7 +1,11 @@
 //! The head of one direction of a TCP connection.
 
+use super::client_hello;
+
 /// Stream bytes that are kept per direction: the longest test needs 79, some after another record.
 pub const KEPT: usize = 256;
+/// The same of what can be a ClientHello: its name may stand behind post-quantum key shares.
+pub const KEPT_HELLO: usize = 4096;
 /// A sequence number farther than this from the first one belongs to another connection: only the
 /// first few segments of one are looked at, and RFC 6528 moves the start of the next connection
 /// between the same ports on by 250,000 a second.
@@ -28,8 +32,9 @@ pub struct Head {
 
 impl Head {
     /// Takes in a segment: `payload` may be cut off, `len` is its length on the wire. The first
-    /// one ever is taken for the start of the stream.
-    pub fn place(&mut self, seq: u32, payload: &[u8], len: u32) -> Placed {
+    /// one ever is taken for the start of the stream. Of what can be a ClientHello more is kept
+    /// if there is room.
+    pub fn place(&mut self, seq: u32, payload: &[u8], len: u32, roomy: bool) -> Placed {
         let base = match self.base {
             Some(base) => base,
             None => {
@@ -44,14 +49,20 @@ impl Head {
         }
         let have = self.bytes.len();
         let offset = offset as usize;
-        if have >= KEPT || offset > have {
+        let start = if have == 0 { payload } else { &self.bytes };
+        let kept = if roomy && client_hello::may_be(start) {
+            KEPT_HELLO
+        } else {
+            KEPT
+        };
+        if have >= kept || offset > have {
             return Placed::Nothing;
         }
         let Some(fresh) = payload.get(have - offset..).filter(|new| !new.is_empty()) else {
             return Placed::Nothing;
         };
         self.bytes
-            .extend_from_slice(&fresh[..fresh.len().min(KEPT - have)]);
+            .extend_from_slice(&fresh[..fresh.len().min(kept - have)]);
         Placed::New
     }
 
@@ -84,10 +95,16 @@ mod tests {
     fn segments_and_repetitions_make_one_stream() {
         let mut head = Head::default();
         let base = u32::MAX - 1;
-        assert_eq!(head.place(base, b"abcd", 4), Placed::New);
-        assert_eq!(head.place(base, b"abcd", 4), Placed::Nothing);
-        assert_eq!(head.place(base.wrapping_add(6), b"gap", 3), Placed::Nothing);
-        assert_eq!(head.place(base.wrapping_add(2), b"cdef", 4), Placed::New);
+        assert_eq!(head.place(base, b"abcd", 4, true), Placed::New);
+        assert_eq!(head.place(base, b"abcd", 4, true), Placed::Nothing);
+        assert_eq!(
+            head.place(base.wrapping_add(6), b"gap", 3, true),
+            Placed::Nothing
+        );
+        assert_eq!(
+            head.place(base.wrapping_add(2), b"cdef", 4, true),
+            Placed::New
+        );
         assert_eq!(head.bytes(), b"abcdef");
         assert_eq!(head.first_segment(), b"abcd");
     }
@@ -95,25 +112,25 @@ mod tests {
     #[test]
     fn keeps_no_more_than_it_needs() {
         let mut head = Head::default();
-        head.place(0, &[7; 1000], 1000);
+        head.place(0, &[7; 1000], 1000, true);
         assert_eq!(head.bytes().len(), KEPT);
-        assert_eq!(head.place(1000, b"x", 1), Placed::Nothing);
+        assert_eq!(head.place(1000, b"x", 1, true), Placed::Nothing);
         assert_eq!(head.first_len(), 1000);
     }
 
     #[test]
     fn another_connection_is_told_by_its_numbers() {
         let mut head = Head::default();
-        head.place(5000, b"abc", 3);
-        assert_eq!(head.place(4999, b"x", 1), Placed::Foreign);
-        assert_eq!(head.place(5000 + WINDOW, b"x", 1), Placed::Foreign);
+        head.place(5000, b"abc", 3, true);
+        assert_eq!(head.place(4999, b"x", 1, true), Placed::Foreign);
+        assert_eq!(head.place(5000 + WINDOW, b"x", 1, true), Placed::Foreign);
     }
 
     #[test]
     fn a_cut_off_segment_leaves_a_gap() {
         let mut head = Head::default();
-        assert_eq!(head.place(0, b"ab", 10), Placed::New);
-        assert_eq!(head.place(10, b"next", 4), Placed::Nothing);
+        assert_eq!(head.place(0, b"ab", 10, true), Placed::New);
+        assert_eq!(head.place(10, b"next", 4, true), Placed::Nothing);
         assert_eq!((head.bytes(), head.first_len()), (&b"ab"[..], 10));
     }
 }

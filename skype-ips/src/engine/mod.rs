@@ -8,10 +8,12 @@ mod tcp;
 mod udp;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use skype_ips_common::layout::{EndpointKey, FlowKey, TCP, UDP, Verdict, kind};
 
 pub use crate::detect::Evidence;
+use crate::detect::knowledge::Knowledge;
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
 use crate::policy::{Class, Confidence, Role};
@@ -25,6 +27,8 @@ pub struct Settings {
     pub max_flows: usize,
     /// Most endpoints remembered; unproved and longest silent go first.
     pub max_endpoints: usize,
+    /// What the detection packs say.
+    pub knowledge: Arc<Knowledge>,
 }
 
 impl Default for Settings {
@@ -33,6 +37,7 @@ impl Default for Settings {
             public_addresses: Vec::new(),
             max_flows: 65_536,
             max_endpoints: 65_536,
+            knowledge: Arc::default(),
         }
     }
 }
@@ -125,6 +130,7 @@ pub struct Engine {
     public_addresses: Vec<Ipv4Addr>,
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
+    knowledge: Arc<Knowledge>,
 }
 
 impl Engine {
@@ -140,6 +146,7 @@ impl Engine {
                 .collect(),
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
+            knowledge: settings.knowledge,
         }
     }
 

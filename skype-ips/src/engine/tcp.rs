@@ -17,21 +17,24 @@ impl Engine {
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
         let acquainted = self.flows.acquainted(key);
+        let roomy = self.flows.has_room_for_hellos();
         let opening = self.flows.opening(key, now);
         let new = opening.place(
             direction,
             packet.tcp_seq,
             packet.payload,
             packet.payload_len,
+            roomy,
         );
         if !new {
             return Answer::default();
         }
-        match judge(opening.heads(), acquainted) {
+        match judge(opening.heads(), acquainted, &self.knowledge.names) {
             Judgement::Proved(kind, evidence) => {
                 let class = match kind {
                     Kind::Signaling => Class::Signaling,
                     Kind::Login => Class::Login,
+                    Kind::Service => Class::Other,
                 };
                 let evidence = vec![evidence];
                 let Some(finding) = client(class, &evidence) else {
@@ -54,6 +57,10 @@ impl Engine {
                 finding: None,
                 more: opening.request(),
             },
+            Judgement::Foreign => {
+                opening.close();
+                Answer::default()
+            }
             Judgement::Nothing => {
                 // The other end may open with proof of its own.
                 if opening.heads().iter().all(|head| !head.bytes().is_empty()) {

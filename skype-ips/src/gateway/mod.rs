@@ -240,6 +240,8 @@ impl Gateway {
             nonce: std::hash::RandomState::new().build_hasher().finish() as u32,
             queues: u32::from(settings.queues.count),
             flags: if open { 0 } else { flag::CLOSED },
+            predicates: options.config.knowledge.predicates,
+            reserved: 0,
         };
         let compiled = options.config.policies.compile(settings.mode, 1);
         let local = own_addresses();
@@ -290,6 +292,7 @@ impl Gateway {
                 .map(|_| counters::ShardCounters::default())
                 .collect(),
             public_addresses,
+            knowledge: options.config.knowledge.clone(),
             stopping: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             beats: Default::default(),

@@ -210,7 +210,9 @@ impl<Q: Queue> Shard<Q> {
                 headers.payload_len,
             );
             let awaited = self.known.contains_key(&key);
-            if key.protocol == TCP && !awaited && prefilter::tcp_opening(&slice, offset, len) == 0 {
+            let fits =
+                prefilter::tcp_opening(&slice, offset, len) & self.shared.knowledge.predicates;
+            if key.protocol == TCP && !awaited && fits == 0 {
                 return accept(Code::Judged);
             }
         }
@@ -436,12 +438,12 @@ fn key_of(headers: &Headers, side: Side, zone: u16) -> FlowKey {
 }
 
 /// What an engine of a gateway with `queues` shards is told: together they fit the kernel's tables.
-pub(super) fn engine_settings(queues: u8, public_addresses: Vec<std::net::IpAddr>) -> Settings {
+pub(super) fn engine_settings(queues: u8) -> Settings {
     let queues = usize::from(queues.max(1));
     Settings {
-        public_addresses,
         max_flows: 200_000 / queues,
         max_endpoints: 60_000 / queues,
+        ..Settings::default()
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use skype_ips_common::mark::{Field, MAX_QUEUES};
 
 use super::counters::ShardCounters;
 use super::shard::engine_settings;
+use crate::detect::knowledge::Knowledge;
 use crate::engine::Settings;
 use crate::policy::{Failure, Mode, PolicySet};
 
@@ -38,6 +40,8 @@ pub struct Shared {
     pub counters: Vec<ShardCounters>,
     /// NAT addresses of inside hosts.
     pub public_addresses: Vec<IpAddr>,
+    /// What the detection packs say.
+    pub knowledge: Arc<Knowledge>,
     /// Set once, when the shards are to end.
     pub stopping: AtomicBool,
     pub(super) bypass: AtomicBool,
@@ -51,7 +55,11 @@ impl Shared {
     }
 
     pub(super) fn engine_settings(&self) -> Settings {
-        engine_settings(self.counters.len() as u8, self.public_addresses.clone())
+        Settings {
+            public_addresses: self.public_addresses.clone(),
+            knowledge: self.knowledge.clone(),
+            ..engine_settings(self.counters.len() as u8)
+        }
     }
 
     pub(super) fn beat(&self, shard: u8, now: u64) {

@@ -16,6 +16,11 @@ pub const OPEN_LIFE: u64 = 120 * SECOND;
 pub const FOUND_LIFE: u64 = 3600 * SECOND;
 /// How long two hosts count as acquainted after a TCP flow between them was found, nanoseconds.
 pub const ACQUAINTANCE_LIFE: u64 = 300 * SECOND;
+/// Undecided TCP flows up to which a ClientHello is kept as a whole: with [`KEPT_HELLO`] bytes each
+/// way that is 32 MiB. Most are decided at once, so this is only met by an attack.
+///
+/// [`KEPT_HELLO`]: crate::detect::stream::KEPT_HELLO
+const LONG_HEADS: usize = 4096;
 /// Requests for more packets per flow.
 const REQUESTS: u8 = 2;
 /// Packets asked for at once: the rest of an opening, the answer, and one repetition.
@@ -32,13 +37,21 @@ pub struct Opening {
 
 impl Opening {
     /// Takes in a segment of direction 0 or 1; true if there is something new to judge. A
-    /// segment of another connection between the same ports begins a new opening.
-    pub fn place(&mut self, direction: usize, seq: u32, payload: &[u8], len: u32) -> bool {
+    /// segment of another connection between the same ports begins a new opening. `roomy` says
+    /// whether there is memory for the whole of a ClientHello.
+    pub fn place(
+        &mut self,
+        direction: usize,
+        seq: u32,
+        payload: &[u8],
+        len: u32,
+        roomy: bool,
+    ) -> bool {
         self.coming = self.coming.saturating_sub(1);
-        let mut placed = self.heads[direction & 1].place(seq, payload, len);
+        let mut placed = self.heads[direction & 1].place(seq, payload, len, roomy);
         if placed == Placed::Foreign {
             *self = Self::default();
-            placed = self.heads[direction & 1].place(seq, payload, len);
+            placed = self.heads[direction & 1].place(seq, payload, len, roomy);
         }
         if self.closed {
             self.heads[direction & 1].forget_bytes();
@@ -106,6 +119,11 @@ impl<F: Copy> Flows<F> {
     /// The openings of a TCP flow, remembered from now on.
     pub fn opening(&mut self, key: &FlowKey, now: u64) -> &mut Opening {
         entry_or(&mut self.tcp, key, now, self.most, Opening::default())
+    }
+
+    /// Whether there is memory for the whole of a ClientHello.
+    pub fn has_room_for_hellos(&self) -> bool {
+        self.tcp.len() < LONG_HEADS
     }
 
     /// What a TCP flow was found to be.

@@ -105,8 +105,7 @@ impl Tables for MemoryTables {
     fn action(&mut self, policy: PolicyEntry, verdict: &Verdict) -> u8 {
         let index = ActionEntry::index(policy.index, verdict.role, verdict.class);
         match self.actions.get(index as usize) {
-            Some(entry) if verdict.confidence >= entry.confidence => entry.action,
-            Some(entry) => entry.action.min(action::ALERT),
+            Some(entry) => entry.resolve(verdict.confidence),
             None => action::ALLOW,
         }
     }

@@ -10,8 +10,9 @@ use super::model::PolicySet;
 use super::place::{Excerpt, printable};
 use super::places::Places;
 use super::problems::{Problem, Problems, counted};
-use super::read;
+use super::read::{self, Pack};
 use super::vocabulary::InterfaceSide;
+use crate::detect::knowledge::Knowledge;
 
 /// Everything that the files of a configuration say.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// The policies.
     pub policies: PolicySet,
+    /// What the detection packs say: the built-in ones, and those among the files.
+    pub knowledge: Arc<Knowledge>,
     /// SHA-256 over the files' texts in the order in which they were read, in hexadecimal.
     pub hash: String,
     /// What is allowed and probably not meant.
@@ -35,6 +38,8 @@ pub struct Config {
 pub struct FileSummary {
     /// The file as it was named.
     pub path: Arc<Path>,
+    /// The detection pack that it is, if it is one.
+    pub pack: Option<Pack>,
     /// Whether it has settings of the gateway.
     pub gateway: bool,
     /// How many groups it has.
@@ -43,6 +48,20 @@ pub struct FileSummary {
     pub policies: usize,
     /// How many prefixes its policies have.
     pub prefixes: usize,
+}
+
+impl FileSummary {
+    /// Of a file that has `[pack]` and nothing else.
+    pub(super) fn of_pack(path: &Arc<Path>, pack: Option<Pack>) -> Self {
+        Self {
+            path: path.clone(),
+            pack,
+            gateway: false,
+            groups: 0,
+            policies: 0,
+            prefixes: 0,
+        }
+    }
 }
 
 impl Config {
@@ -121,6 +140,9 @@ impl Config {
                 "{} over {prefixes}",
                 counted(file.policies, "policy")
             ));
+        }
+        if let Some(pack) = &file.pack {
+            parts.push(pack.to_string());
         }
         if parts.is_empty() {
             parts.push("no settings".into());

@@ -19,7 +19,7 @@ pub use model::{Compiled, MAX_PREFIXES, Policy, PolicySet, from_mapped, mapped_p
 pub use place::{Excerpt, LONG_LINE, Place};
 pub use places::{Places, PolicyPlaces, SubnetPlace};
 pub use problems::{Problem, Problems, Related, Severity};
-pub use read::{MAX_FILE, load, parse};
+pub use read::{MAX_FILE, Pack, load, parse};
 pub use vocabulary::{
     Action, Class, Confidence, ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure, Role,
 };

@@ -103,11 +103,15 @@ impl Driver {
             inside: inside.iter().map(|net| mapped_prefix(*net)).collect(),
             tables: MemoryTables::new(&compiled),
             gate: GateConfig {
+                predicates: config.knowledge.predicates,
                 queues: u32::from(config.gateway.queues.count),
                 ..GateConfig::default()
             },
             work: Work::default(),
-            engine: Engine::new(settings),
+            engine: Engine::new(Settings {
+                knowledge: config.knowledge.clone(),
+                ..settings
+            }),
             events: Vec::new(),
             now: 0,
             next_tick: 0,

@@ -78,6 +78,7 @@ fn shared(mode: Mode, conntrack: bool) -> Arc<Shared> {
         first_queue: 0,
         counters: vec![ShardCounters::default()],
         public_addresses: Vec::new(),
+        knowledge: config.knowledge,
         stopping: AtomicBool::new(false),
         bypass: AtomicBool::new(false),
         beats: Default::default(),
@@ -97,6 +98,7 @@ fn verdicts(shared: &Arc<Shared>, incoming: Vec<io::Result<MemoryPacket>>) -> Ve
         config: GateConfig {
             queues: 1,
             mark_mask: MARK,
+            predicates: shared.knowledge.predicates,
             ..GateConfig::default()
         },
         work: Work::default(),

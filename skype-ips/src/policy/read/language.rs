@@ -59,6 +59,15 @@ keys! {
     DEFAULT = "default", "default = \"drop\"";
     POLICY_MODE = "mode", "mode = \"enforce\"";
     CONFIDENCE = "confidence", "confidence = \"strong\"";
+
+    PACK = "pack", "[pack]";
+    PACK_NAME = "name", "name = \"late\"";
+    REVISION = "revision", "revision = 1";
+    PREDICATES = "predicates", "predicates = [\"udp-iv\"]";
+    NAMES = "names", "[names]";
+    SKYPE = "skype", "skype = [\"skype.com\"]";
+    TEAMS = "teams", "teams = [\"teams.microsoft.com\"]";
+    SHARED = "shared", "shared = [\"asm.skype.com\"]";
 }
 
 /// The file itself.
@@ -163,6 +172,27 @@ pub(super) const POLICY_TABLE: Grammar = Grammar {
     ],
 };
 
+/// A detection pack's file.
+pub(super) const PACK_FILE: Grammar = Grammar {
+    header: "",
+    keys: &[&VERSION, &PACK, &NAMES],
+    later: &[],
+};
+
+/// `[pack]`.
+pub(super) const PACK_TABLE: Grammar = Grammar {
+    header: "[pack]",
+    keys: &[&PACK_NAME, &REVISION, &PREDICATES],
+    later: &[],
+};
+
+/// `[names]` of a detection pack.
+pub(super) const NAMES_TABLE: Grammar = Grammar {
+    header: "[names]",
+    keys: &[&SKYPE, &TEAMS, &SHARED],
+    later: &[],
+};
+
 /// Actions, alone or as the key of a table, that are refused for now.
 pub(super) const LATER_ACTIONS: &[&str] = &["reject", "throttle"];
 
@@ -174,6 +204,8 @@ pub(super) const TABLES: &[&Grammar] = &[
     &MARKS_TABLE,
     &FAILURE_TABLE,
     &POLICY_TABLE,
+    &PACK_TABLE,
+    &NAMES_TABLE,
 ];
 
 impl Key {

@@ -4,12 +4,14 @@ mod files;
 mod gateway;
 mod groups;
 mod language;
+mod packs;
 mod policies;
 mod reader;
 mod subnet;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use toml::de::DeValue;
@@ -20,10 +22,12 @@ use super::model::{MAX_PREFIXES, PolicySet};
 use super::place::{Excerpt, Place, Source, quoted};
 use super::places::Places;
 use super::problems::{Problem, Problems, Severity};
+use crate::detect::knowledge::Knowledge;
 use files::Files;
 pub use files::MAX_FILE;
 use groups::Groups;
-use language::{FILE, GATEWAY_KEYS, VERSION};
+use language::{FILE, GATEWAY_KEYS, PACK, VERSION};
+pub use packs::Pack;
 use policies::Policies;
 use reader::{Document, Reader};
 
@@ -75,8 +79,26 @@ fn assemble(files: Files) -> Result<Config, Problems> {
     let mut settings: Option<(Excerpt, Gateway, Option<Place>)> = None;
     let mut policies = Policies::new(&groups);
     let mut summaries = Vec::new();
+    let mut loaded: Vec<(Pack, Knowledge)> = Vec::new();
     for (document, groups) in &documents {
         let mut reader = Reader::new(document);
+        if let Some((key, _)) = document.root.get_key_value(PACK.name) {
+            let (pack, knowledge) = packs::read(document, &mut reader);
+            if let Some(pack) = &pack {
+                if loaded.iter().any(|(other, _)| other.name == pack.name) {
+                    let message = format!("two packs are called {}", quoted(&pack.name));
+                    reader.error(
+                        key.span(),
+                        message,
+                        "leave one out, or give it another name",
+                    );
+                }
+                loaded.push((pack.clone(), knowledge));
+            }
+            problems.extend(reader.finish());
+            summaries.push(FileSummary::of_pack(&document.source.path, pack));
+            continue;
+        }
         reader.keys(&document.root, &FILE);
         let policies_before = policies.list.len();
         policies.read(&mut reader, &document.root);
@@ -92,6 +114,7 @@ fn assemble(files: Files) -> Result<Config, Problems> {
         let added = &policies.list[policies_before..];
         summaries.push(FileSummary {
             path: document.source.path.clone(),
+            pack: None,
             gateway: of_gateway.is_some(),
             groups: *groups,
             policies: added.len(),
@@ -102,7 +125,11 @@ fn assemble(files: Files) -> Result<Config, Problems> {
     let (policies, places): (Vec<_>, Vec<_>) = policies.list.into_iter().unzip();
     let policies = PolicySet::new(policies);
     let paths: Vec<_> = sources.iter().map(|source| &*source.path).collect();
-    if let Some(first) = paths.first().filter(|_| !problems.has_errors()) {
+    let only_packs = summaries.iter().all(|file| file.pack.is_some());
+    if let Some(first) = paths
+        .first()
+        .filter(|_| !only_packs && !problems.has_errors())
+    {
         problems.extend(wrong_amount(&policies, first));
     }
     problems.sort(&paths);
@@ -116,6 +143,7 @@ fn assemble(files: Files) -> Result<Config, Problems> {
     Ok(Config {
         gateway,
         policies,
+        knowledge: Arc::new(packs::together(loaded)),
         hash: hash(&sources),
         warnings: problems,
         files: summaries,

@@ -1,0 +1,20 @@
+//! What detection packs say: facts that change over time and are data, not code.
+
+use super::names::Names;
+
+/// All loaded packs together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// What the gate sends up: bits of [`skype_ips_common::prefilter`].
+    pub predicates: u32,
+    /// Whose host names are.
+    pub names: Names,
+}
+
+impl Knowledge {
+    /// Adds what another pack says; of a domain that both have, its word holds.
+    pub fn add(&mut self, other: Self) {
+        self.predicates |= other.predicates;
+        self.names.extend(other.names);
+    }
+}

@@ -1,0 +1,172 @@
+//! Reads detection packs: files with a `[pack]` table. One of a built-in pack's name replaces it.
+
+use std::path::Path;
+
+use skype_ips_common::prefilter;
+use toml::de::{DeTable, DeValue};
+
+use super::super::place::{Source, quoted};
+use super::super::problems::counted;
+use super::language::{
+    NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION, SHARED,
+    SKYPE, TEAMS, nearest,
+};
+use super::reader::{Document, Reader};
+use crate::detect::knowledge::Knowledge;
+use crate::detect::names::{Owner, normal};
+
+/// The packs that come with the program.
+const BUILT_IN: [(&str, &str); 2] = [
+    (
+        "classic",
+        include_str!("../../../../rules/detection/classic.toml"),
+    ),
+    (
+        "late",
+        include_str!("../../../../rules/detection/late.toml"),
+    ),
+];
+
+/// What a pack calls itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// Its name.
+    pub name: String,
+    /// A number that grows with each change.
+    pub revision: u32,
+    /// Predicates that it chooses.
+    pub predicates: usize,
+    /// Domains that it knows.
+    pub names: usize,
+}
+
+impl std::fmt::Display for Pack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "detection pack {}, revision {}: {}, {}",
+            self.name,
+            self.revision,
+            counted(self.predicates, "predicate"),
+            counted(self.names, "name")
+        )
+    }
+}
+
+/// What one file says, as far as it can be read.
+pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<Pack>, Knowledge) {
+    let mut knowledge = Knowledge::default();
+    let root = &document.root;
+    reader.keys(root, &PACK_FILE);
+    let pack = header(reader, root, &mut knowledge);
+    let mut names = 0;
+    if let Some(value) = root.get(NAMES.name) {
+        let DeValue::Table(table) = value.get_ref() else {
+            reader.wrong_type::<()>(value, &NAMES, "a table");
+            return (pack, knowledge);
+        };
+        reader.keys(table, &NAMES_TABLE);
+        for (key, owner) in [
+            (&SKYPE, Owner::Skype),
+            (&TEAMS, Owner::Teams),
+            (&SHARED, Owner::Shared),
+        ] {
+            for item in reader.strings(table, key).unwrap_or_default() {
+                match normal(item.get_ref()) {
+                    Some(name) if name == *item.get_ref() && name.contains('.') => {
+                        names += 1;
+                        knowledge.names.add(&name, owner);
+                    }
+                    _ => {
+                        let message = format!("{} is no domain", quoted(item.get_ref()));
+                        let help = "write small letters, digits, `-` and at least one dot, as in \
+                                    \"skype.com\"; everything that ends with it is meant";
+                        reader.error(item.span(), message, help);
+                    }
+                }
+            }
+        }
+    }
+    (pack.map(|pack| Pack { names, ..pack }), knowledge)
+}
+
+fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> Option<Pack> {
+    let value = root.get(PACK.name)?;
+    let DeValue::Table(table) = value.get_ref() else {
+        return reader.wrong_type(value, &PACK, "a table");
+    };
+    reader.keys(table, &PACK_TABLE);
+    let predicates = predicates(reader, table, knowledge);
+    let name = reader.string(table, &PACK_NAME);
+    let revision = reader.integer(table, &REVISION, 1..=u32::MAX);
+    for key in [&PACK_NAME, &REVISION] {
+        if !table.contains_key(key.name) {
+            let message = format!("this pack has no `{}`", key.name);
+            reader.missing(value.span(), message, key);
+        }
+    }
+    Some(Pack {
+        name: (*name?.get_ref()).to_owned(),
+        revision: revision?.into_inner(),
+        predicates,
+        names: 0,
+    })
+}
+
+fn predicates(reader: &mut Reader<'_>, table: &DeTable<'_>, knowledge: &mut Knowledge) -> usize {
+    let words = reader.strings(table, &PREDICATES).unwrap_or_default();
+    let mut known = 0;
+    for word in words {
+        let found = prefilter::WORDS
+            .iter()
+            .find(|(_, name)| name == word.get_ref());
+        if let Some((bit, _)) = found {
+            knowledge.predicates |= bit;
+            known += 1;
+            continue;
+        }
+        let message = format!("there is no predicate {}", quoted(word.get_ref()));
+        let names = || prefilter::WORDS.iter().map(|(_, name)| *name);
+        let help = match nearest(word.get_ref(), names()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("write some of: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        reader.error(word.span(), message, help);
+    }
+    known
+}
+
+/// What the loaded packs say, together with the built-in ones that none of them replaces.
+pub(super) fn together(loaded: Vec<(Pack, Knowledge)>) -> Knowledge {
+    let mut all = Knowledge::default();
+    for (name, text) in BUILT_IN {
+        if loaded.iter().any(|(pack, _)| pack.name == name) {
+            continue;
+        }
+        let source = Source::new(Path::new(name), text, true);
+        let document = Document::parse(&source);
+        // A test holds that these texts have no problem.
+        all.add(read(&document, &mut Reader::new(&document)).1);
+    }
+    for (_, knowledge) in loaded {
+        all.add(knowledge);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_packs_are_right_and_called_by_their_files() {
+        for (name, text) in BUILT_IN {
+            let source = Source::new(Path::new(name), text, true);
+            let document = Document::parse(&source);
+            let mut reader = Reader::new(&document);
+            let (pack, _) = read(&document, &mut reader);
+            assert_eq!(pack.map(|pack| pack.name).as_deref(), Some(name));
+            assert!(document.syntax.is_empty() && reader.finish().is_empty());
+        }
+    }
+}
