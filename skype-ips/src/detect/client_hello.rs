@@ -4,6 +4,7 @@
 //! the rest of a hello with a post-quantum key share comes a segment later.
 
 use super::names::normal;
+use super::tls_records::{CLIENT_HELLO, Cursor, begins_with, handshake};
 
 /// Most bytes of a stream that are looked at; longer hellos don't occur.
 pub const LONGEST: usize = 16 * 1024;
@@ -21,73 +22,16 @@ pub enum Hello {
     Nameless,
 }
 
-const HANDSHAKE: u8 = 22;
-const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
-
-/// Whether a stream that begins with these bytes can be a ClientHello: then more of it is worth
-/// keeping. A record of handshake type, version 3.0 to 3.3, that begins with message type 1.
-pub fn may_be(stream: &[u8]) -> bool {
-    let expected = |at: usize, fits: fn(u8) -> bool| stream.get(at).is_none_or(|byte| fits(*byte));
-    expected(0, |byte| byte == HANDSHAKE)
-        && expected(1, |byte| byte == 3)
-        && expected(2, |byte| byte <= 3)
-        && expected(5, |byte| byte == CLIENT_HELLO)
-}
 
 /// Reads the stream as far as it is at hand.
 pub fn read(stream: &[u8]) -> Hello {
-    if stream.is_empty() || !may_be(stream) {
+    if stream.is_empty() || !begins_with(stream, CLIENT_HELLO) {
         return Hello::No;
     }
     match handshake(&stream[..stream.len().min(LONGEST)]) {
-        Some(message) => body(&message),
+        Some((message, _)) => body(&message),
         None => Hello::No,
-    }
-}
-
-/// The handshake bytes of the records, which may cut a message anywhere (RFC 8446, section 5.1).
-fn handshake(mut stream: &[u8]) -> Option<Vec<u8>> {
-    let mut message = Vec::new();
-    while let Some((header, rest)) = stream.split_at_checked(5) {
-        let len = usize::from(u16::from_be_bytes([header[3], header[4]]));
-        if header[0] != HANDSHAKE {
-            // What follows the handshake is not ours to judge.
-            return (!message.is_empty()).then_some(message);
-        }
-        if header[1] != 3 || len == 0 {
-            return None;
-        }
-        let at_hand = len.min(rest.len());
-        message.extend_from_slice(&rest[..at_hand]);
-        stream = &rest[at_hand..];
-    }
-    Some(message)
-}
-
-/// Reads on in a message whose end may not be at hand.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self, bytes: usize) -> Option<usize> {
-        let taken = self.take(bytes)?;
-        Some(
-            taken
-                .iter()
-                .fold(0, |all, byte| all << 8 | usize::from(*byte)),
-        )
-    }
-
-    /// Passes over what a length of so many bytes says.
-    fn skip(&mut self, bytes: usize) -> Option<()> {
-        let len = self.number(bytes)?;
-        self.take(len).map(drop)
     }
 }
 
@@ -115,9 +59,9 @@ fn extensions(message: &[u8]) -> Option<Hello> {
         return Some(Hello::No);
     }
     cursor.take(32)?;
-    cursor.skip(1)?;
-    cursor.skip(2)?;
-    cursor.skip(1)?;
+    cursor.counted(1)?;
+    cursor.counted(2)?;
+    cursor.counted(1)?;
     if cursor.0.is_empty() {
         // Extensions may be left out altogether, or not be at hand: the caller knows.
         return Some(Hello::Nameless);
@@ -153,6 +97,7 @@ fn server_name(value: &[u8]) -> Hello {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::tls_records::HANDSHAKE;
     use super::*;
 
     fn counted(bytes: usize, value: &[u8]) -> Vec<u8> {

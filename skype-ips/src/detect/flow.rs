@@ -1,9 +1,10 @@
 //! How the tests on a TCP connection add up.
 
+use super::certificate::Certificate;
 use super::client_hello::Hello;
 use super::names::{Names, Owner};
 use super::stream::Head;
-use super::{Evidence, Outcome, client_hello, login, tcp, tls};
+use super::{Evidence, Outcome, certificate, client_hello, login, tcp, tls};
 
 /// Bits that prove a TCP flow.
 pub const PROOF: u32 = 32;
@@ -44,15 +45,44 @@ fn server_name(hello: &Hello, names: &Names) -> Outcome {
     }
 }
 
+/// `tls-certificate-name`: the server's own certificate is for Skype's names, and for no name of
+/// anybody else's. Names of Microsoft's that no pack knows belong to the same operator.
+fn certificate_name(stream: &[u8], names: &Names) -> Outcome {
+    let found = match certificate::read(stream) {
+        Certificate::Names(found) => found,
+        Certificate::Short => return Outcome::Short,
+        Certificate::No => return Outcome::No,
+    };
+    let owners: Vec<_> = found.iter().filter_map(|name| names.owner(name)).collect();
+    if owners.iter().any(|(_, owner)| *owner != Owner::Skype) {
+        return Outcome::No;
+    }
+    match owners.first() {
+        Some((domain, _)) => Outcome::Yes(8 * domain.len() as u32),
+        None => Outcome::No,
+    }
+}
+
 /// Tries every test on both directions, whichever end opened the connection. `acquainted` says
 /// that the same two hosts have another connection that is proved.
 pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
     let mut open = false;
     let mut foreign = false;
-    for head in heads {
+    for (head, answer) in [(&heads[0], &heads[1]), (&heads[1], &heads[0])] {
         let bytes = head.bytes();
         let hello = client_hello::read(bytes);
-        foreign |= matches!(hello, Hello::Name(_) | Hello::Nameless);
+        match hello {
+            Hello::Name(_) => foreign = true,
+            Hello::Nameless => match certificate_name(answer.bytes(), names) {
+                Outcome::Yes(bits) => {
+                    let name = "tls-certificate-name";
+                    return Judgement::Proved(Kind::Service, Evidence { name, bits });
+                }
+                Outcome::Short => open = true,
+                Outcome::No => foreign = true,
+            },
+            Hello::No | Hello::Short => {}
+        }
         let unanswered = if acquainted {
             login::unanswered(head.first_segment(), head.first_len())
         } else {

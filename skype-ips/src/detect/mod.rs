@@ -9,12 +9,14 @@
 //! * [`tcp`]: openings between peers (`tcp-key-exchange`, `tcp-legacy-stream`)
 //! * [`tls`]: the fake TLS hellos (`tls-fake-client`, `tls-fake-server`)
 //! * [`login`]: sessions with the login and event servers (`login-handshake`)
-//! * [`client_hello`], [`names`]: the server name that honest TLS asks for (`tls-server-name`)
+//! * [`client_hello`], [`certificate`], [`names`]: the server that honest TLS asks for
+//!   (`tls-server-name`) or reaches (`tls-certificate-name`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`knowledge`]: what detection packs say
 //!
 //! The facts, their sources and the odds are in `docs/detection.md`.
 
+pub mod certificate;
 pub mod client_hello;
 pub mod flow;
 pub mod generator;
@@ -24,6 +26,7 @@ pub mod names;
 pub mod stream;
 pub mod tcp;
 pub mod tls;
+pub mod tls_records;
 pub mod udp;
 
 /// A named piece of evidence.

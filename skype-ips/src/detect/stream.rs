@@ -1,10 +1,11 @@
 //! The head of one direction of a TCP connection.
 
-use super::client_hello;
+use super::tls_records;
 
 /// Stream bytes that are kept per direction: the longest test needs 79, some after another record.
 pub const KEPT: usize = 256;
-/// The same of what can be a ClientHello: its name may stand behind post-quantum key shares.
+/// The same of what can be a TLS handshake: the client's name may stand behind post-quantum key
+/// shares, the server's in its certificate.
 pub const KEPT_HELLO: usize = 4096;
 /// A sequence number farther than this from the first one belongs to another connection: only the
 /// first few segments of one are looked at, and RFC 6528 moves the start of the next connection
@@ -32,7 +33,7 @@ pub struct Head {
 
 impl Head {
     /// Takes in a segment: `payload` may be cut off, `len` is its length on the wire. The first
-    /// one ever is taken for the start of the stream. Of what can be a ClientHello more is kept
+    /// one ever is taken for the start of the stream. Of what can be a TLS handshake more is kept
     /// if there is room.
     pub fn place(&mut self, seq: u32, payload: &[u8], len: u32, roomy: bool) -> Placed {
         let base = match self.base {
@@ -50,7 +51,7 @@ impl Head {
         let have = self.bytes.len();
         let offset = offset as usize;
         let start = if have == 0 { payload } else { &self.bytes };
-        let kept = if roomy && client_hello::may_be(start) {
+        let kept = if roomy && tls_records::may_be(start) {
             KEPT_HELLO
         } else {
             KEPT

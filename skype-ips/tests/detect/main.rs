@@ -4,6 +4,7 @@
 mod endpoints;
 mod flows;
 mod memory;
+mod names;
 mod never_and_always;
 mod support;
 mod vectors;
