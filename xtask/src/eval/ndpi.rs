@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::ends::Ends;
 use crate::{machine, process};
@@ -90,7 +90,7 @@ impl Ndpi {
         command.args(variant.arguments).arg("-q").arg("-i");
         command.arg(capture).arg("-C").arg(&self.answer);
         let output = command.stdin(Stdio::null()).output();
-        let ran = output.is_ok_and(|output| output.status.success());
+        let ran = output.is_ok_and(|output| output.status.success() && !refuses(&output));
         let calls = fs::read(&self.answer).ok().filter(|_| ran);
         let calls = calls.and_then(|text| calls_in(&String::from_utf8_lossy(&text)));
         if calls.is_none() {
@@ -98,6 +98,13 @@ impl Ndpi {
         }
         calls
     }
+}
+
+/// Whether it says that it can't read a file; its exit status doesn't.
+fn refuses(output: &Output) -> bool {
+    let refusal = b"could not open";
+    let refuses = |text: &[u8]| text.windows(refusal.len()).any(|part| part == refusal);
+    refuses(&output.stdout) || refuses(&output.stderr)
 }
 
 /// Reads its table, which has a line per flow. Later versions separate columns by bars.

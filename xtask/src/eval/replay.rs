@@ -158,7 +158,7 @@ pub(super) fn run(program: &Path, inside: &[String], capture: &Path) -> Result<R
     let complaint = match output.status.code() {
         Some(0) => None,
         // Status 1 with totals: the capture was read as far as it goes.
-        Some(1) if !text.is_empty() => Some(said),
+        Some(1) if !text.is_empty() => said.lines().next().map(str::to_owned),
         _ => bail!(
             "`{}` failed: {}\n{said}",
             process::shown(&command),
