@@ -197,3 +197,42 @@ fn ndpi_words(evaluation: &Evaluation) -> String {
     });
     tables.collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::corpus::Conversation;
+    use crate::eval::labels::Truth;
+    use crate::eval::replay::Flow;
+
+    #[test]
+    fn what_was_not_measured_is_said() {
+        let flow = Flow::plain("10.0.0.1:5", "192.0.2.1:6");
+        let conversation = Conversation {
+            ends: flow.ends(),
+            truth: Truth::Unlabelled,
+            ground: String::new(),
+            flow: Some(flow),
+        };
+        let evaluation = Evaluation {
+            files: vec![File::of("mine", 3, vec![conversation])],
+            ndpi_version: None,
+            kernel: Err("only root".to_owned()),
+        };
+        let text = text(&evaluation);
+        for expected in [
+            "1 captures, 3 packets, 1 conversations",
+            "ndpi: not installed",
+            "apt-get install libndpi-bin",
+            "not counted by the kernel program: only root",
+            "mine/made-up.pcap: 0 of 1 conversations called Skype",
+            "Missed: none",
+            "Accused: none",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        let last = text.lines().last().expect("a line for the capture");
+        let cells: Vec<_> = last.split_whitespace().collect();
+        assert_eq!(cells[..4], ["mine/made-up.pcap", "1", "-", "-"]);
+    }
+}
