@@ -3,6 +3,8 @@
 //! can carry.
 #![cfg(target_os = "linux")]
 
+#[path = "kernel_program/queue_share.rs"]
+mod queue_share;
 mod support;
 
 use std::net::Ipv6Addr;
@@ -12,7 +14,7 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use skype_ips::capture::Capture;
 use skype_ips::engine::{Engine, Event, Packet, Settings, Subject};
 use skype_ips::kernel::{MemoryTables, Programs, ShardTables, VerdictTables};
-use skype_ips::policy::{Config, Mode, from_mapped};
+use skype_ips::policy::{Compiled, Config, Mode, from_mapped};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
     Counter, FlowKey, FlowState, GateConfig, Hook, Interface, UDP, Verdict, kind, mapped,
@@ -40,13 +42,19 @@ struct Twins {
     kernel: ShardTables,
     memory: MemoryTables,
     work: Work,
+    /// The zone of the interface that packets are met on.
+    zone: u16,
 }
 
 impl Twins {
     /// `None`, with a word, where this machine can't.
     fn load() -> Option<Self> {
         let config = Config::default_for_replay();
-        let compiled = config.policies.compile(Mode::Enforce, 1);
+        Self::load_with(&config.policies.compile(Mode::Enforce, 1))
+    }
+
+    /// The same, under policies of one's own.
+    fn load_with(compiled: &Compiled) -> Option<Self> {
         let mut programs = match Programs::load() {
             Ok(programs) => programs,
             Err(error) if error.is_permission() => {
@@ -59,7 +67,7 @@ impl Twins {
             .set_config(CONFIG)
             .expect("an array takes its entry");
         programs
-            .set_policy(&compiled)
+            .set_policy(compiled)
             .expect("the tables take four prefixes");
         let mut kernel = programs.shard_tables().expect("the tables are there");
         for queue in 0..4 {
@@ -68,8 +76,9 @@ impl Twins {
         Some(Self {
             programs,
             kernel,
-            memory: MemoryTables::new(&compiled),
+            memory: MemoryTables::new(compiled),
             work: Work::default(),
+            zone: 0,
         })
     }
 
@@ -90,7 +99,7 @@ impl Twins {
         let interface = Interface {
             inside: u8::from(side != Side::OutsideIngress),
             raw: u8::from(link == Link::Raw),
-            zone: 0,
+            zone: self.zone,
         };
         self.programs
             .set_interface(LOOPBACK, interface)

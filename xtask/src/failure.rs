@@ -15,6 +15,11 @@ impl Failure {
         Self::new(1, message)
     }
 
+    /// Arguments or files that can't be used (exit status 2).
+    pub(crate) fn wrong(message: impl fmt::Display) -> Self {
+        Self::new(2, message)
+    }
+
     /// An expectation was not met (exit status 3).
     pub(crate) fn unmet(message: impl fmt::Display) -> Self {
         Self::new(3, message)

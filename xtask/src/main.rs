@@ -1,10 +1,11 @@
-//! One door for developers: `cargo xtask setup | ebpf | test | lint | demo`.
+//! One door for developers: `cargo xtask setup | ebpf | test | lint | demo | eval`.
 //!
 //! Exit status, as of `skype-ips`: 0 done; 1 failed; 2 wrong arguments; 3 an expectation was not
 //! met; 4 this machine can't.
 
 mod demo;
 mod ebpf;
+mod eval;
 mod failure;
 mod lint;
 mod machine;
@@ -38,6 +39,8 @@ enum Command {
     Lint,
     /// Shows on this machine that Skype is found and blocked, and that everything else arrives
     Demo(demo::Args),
+    /// Measures detection over labelled captures, beside nDPI
+    Eval(eval::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Lint => lint::run(),
         Command::Demo(args) => demo::run(&args),
+        Command::Eval(args) => eval::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// Also what building the kernel object needs
     #[arg(long)]
     ebpf: bool,
+    /// Also what `cargo xtask eval` compares with, if it can be had
+    #[arg(long)]
+    eval: bool,
     /// Install nothing; name what is missing and exit with 4
     #[arg(long)]
     no_install: bool,
@@ -68,6 +71,12 @@ const TESTING: &[Need] = &[
     },
 ];
 
+const EVALUATING: &[Need] = &[Need {
+    programs: &["ndpiReader"],
+    packages: &["libndpi-bin"],
+    purpose: "another detector to compare with",
+}];
+
 /// Whether missing things may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Install {
@@ -95,6 +104,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.ebpf {
         for_building_the_object(install)?;
     }
+    if args.eval {
+        for_evaluating(install);
+    }
     println!("ok: all that is needed is here");
     Ok(())
 }
@@ -118,6 +130,13 @@ pub(crate) fn for_testing(install: Install) -> Result<(), Failure> {
         );
     }
     for_running(install)
+}
+
+/// Sees to what detection is compared with. Nothing depends on it: what can't be had is named.
+pub(crate) fn for_evaluating(install: Install) {
+    if let Err(failure) = see_to(&missing(EVALUATING, has), install) {
+        eprintln!("going on without it: {failure}");
+    }
 }
 
 fn for_building_the_object(install: Install) -> Result<(), Failure> {

@@ -41,6 +41,10 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// With --json: how many payload bytes each side sent, and the first 16 of them
+    #[arg(long, requires = "json")]
+    payload_heads: bool,
+
     /// Compare with labels of conversations (tab-separated); exit status 3 if they differ
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
@@ -94,7 +98,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let name = path.file_name().unwrap_or(path.as_os_str());
         let name = name.to_string_lossy();
         written(if args.json {
-            json(&mut out, &report, &name)
+            json(&mut out, &report, &name, args.payload_heads)
         } else {
             table(&mut out, &report, &name)
         })?;
@@ -190,10 +194,18 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-fn json(out: &mut impl Write, report: &Report, capture: &str) -> io::Result<()> {
-    report
-        .records(capture)
-        .try_for_each(|record| json_line(out, &record))
+fn json(
+    out: &mut impl Write,
+    report: &Report,
+    capture: &str,
+    payload_heads: bool,
+) -> io::Result<()> {
+    let line = |record| json_line(out, &record);
+    if payload_heads {
+        report.records_with_payload(capture).try_for_each(line)
+    } else {
+        report.records(capture).try_for_each(line)
+    }
 }
 
 fn json_line(out: &mut impl Write, record: &impl serde::Serialize) -> io::Result<()> {

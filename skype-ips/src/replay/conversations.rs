@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use skype_ips_common::layout::FragmentKey;
 use skype_ips_common::parse::{Fragment, Headers};
 
+use super::passage::Passage;
 use crate::engine::Finding;
 use crate::policy::{Action, from_mapped};
 use crate::telemetry::community_id::{community_id, flow_id};
@@ -13,6 +14,7 @@ use crate::telemetry::eve::{
     FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail, protocol_name,
     timestamp,
 };
+use crate::telemetry::passage::ProvedEndpoint;
 
 /// Fragment sets remembered at once; beyond that their later parts are skipped.
 const MAX_FRAGMENT_SETS: usize = 65_536;
@@ -62,6 +64,12 @@ pub struct Conversation {
     pub policy: Option<(String, Action)>,
     /// What the lab counted.
     pub lab: Option<LabCounts>,
+    /// Packets that the gate sent to user space.
+    pub queued: u64,
+    /// What came through of it.
+    pub passage: Passage,
+    /// The inside endpoint whose proof decided it.
+    pub endpoint: Option<ProvedEndpoint>,
 }
 
 impl Conversation {
@@ -96,6 +104,7 @@ impl Conversation {
                 bytes_toclient: self.bytes[TO_CLIENT],
                 start: timestamp(self.start),
                 end: timestamp(self.end),
+                queued_pkts: self.queued,
             },
             skype: FlowSkype {
                 detected: self.detection.is_some(),
@@ -106,6 +115,8 @@ impl Conversation {
                     evidence: detection.evidence.clone(),
                     decided_at_packet: detection.decided_at_packet,
                     retrospective: detection.decided_at_packet.is_none(),
+                    passed: self.passage.before_decision(),
+                    endpoint: self.endpoint,
                 }),
             },
             policy: FlowPolicy {
@@ -116,6 +127,7 @@ impl Conversation {
                 dropped_pkts: self.dropped,
             },
             lab: self.lab,
+            payload: None,
         }
     }
 }
@@ -178,6 +190,7 @@ impl Conversations {
         let direction = if from_src { TO_SERVER } else { TO_CLIENT };
         conversation.packets[direction] += 1;
         conversation.bytes[direction] += u64::from(headers.ip_len);
+        conversation.passage.packet(direction, headers);
         conversation.end = conversation.end.max(time);
         Some(index)
     }
@@ -209,6 +222,9 @@ impl Conversations {
                 dropped: 0,
                 policy: None,
                 lab: None,
+                queued: 0,
+                passage: Passage::default(),
+                endpoint: None,
             });
             self.all.len() - 1
         })

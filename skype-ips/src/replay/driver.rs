@@ -13,10 +13,12 @@ use skype_ips_common::parse::{Fragment, Headers, Refusal, Slice, headers};
 use super::conversations::{Conversations, Detection};
 use super::report::Report;
 use crate::capture::Record;
+use crate::detect::udp::Message;
 use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
 use crate::kernel::{MemoryTables, VerdictTables};
-use crate::policy::{Action, Config, Mode, PolicySet, mapped_prefix};
+use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
+use crate::telemetry::passage::ProvedEndpoint;
 
 /// How often the engine may forget, nanoseconds of the capture's time.
 const TICK: u64 = 1_000_000_000;
@@ -50,6 +52,7 @@ pub(super) struct Proof {
     pub(super) at: u64,
     pub(super) finding: Finding,
     pub(super) evidence: Vec<&'static str>,
+    pub(super) endpoint: ProvedEndpoint,
 }
 
 /// What the report has to know about a conversation besides its packets.
@@ -82,6 +85,8 @@ pub struct Driver {
     /// Proofs of endpoints, the oldest first; the last holds while `known` says so.
     pub(super) proofs: FxHashMap<EndpointKey, Vec<Proof>>,
     known: FxHashMap<EndpointKey, Finding>,
+    /// Datagrams shaped like type 2, sent and received by an inside endpoint that is not proved.
+    type2: FxHashMap<EndpointKey, [u64; 2]>,
     pub(super) stats: StatsCounters,
 }
 
@@ -121,6 +126,7 @@ impl Driver {
             keys: Vec::new(),
             proofs: FxHashMap::default(),
             known: FxHashMap::default(),
+            type2: FxHashMap::default(),
             stats: StatsCounters::default(),
         }
     }
@@ -157,7 +163,12 @@ impl Driver {
             self.keys.resize(self.conversations.len(), Keys::default());
             self.keys[index].last = self.now;
         }
-        let mut dropped = false;
+        let payload = payload(record, &headers);
+        if let Some(index) = step.conversation {
+            let passage = &mut self.conversations.get_mut(index).passage;
+            passage.payload(&headers, payload);
+        }
+        let (mut dropped, mut queued) = (false, false);
         for (slot, side) in self.sides(&headers).into_iter().enumerate() {
             if dropped {
                 break;
@@ -183,10 +194,12 @@ impl Driver {
             if let Some(index) = step.conversation {
                 self.keys[index].flows[slot].get_or_insert(key);
             }
+            self.count_type2(&key, side, payload, headers.payload_len);
             dropped = match outcome {
                 Outcome::Drop => true,
                 Outcome::Pass(Code::Inspect(_)) => {
-                    self.inspect(record, &headers, side, key, step.conversation)
+                    queued = true;
+                    self.inspect(payload, &headers, side, key, step.conversation)
                 }
                 Outcome::Pass(_) => false,
             };
@@ -195,6 +208,7 @@ impl Driver {
         if let Some(index) = step.conversation {
             let conversation = self.conversations.get_mut(index);
             conversation.dropped += u64::from(dropped);
+            conversation.queued += u64::from(queued);
             if conversation.detection.is_some() {
                 step.action = Action::Alert;
             }
@@ -249,10 +263,31 @@ impl Driver {
         self.inside.get_lpm(&host).is_some()
     }
 
+    /// Counts what an endpoint that is not proved yet had to show.
+    fn count_type2(&mut self, key: &FlowKey, side: Side, payload: &[u8], len: u32) {
+        let endpoint = key.endpoint();
+        let type2 = || matches!(Message::read(payload, len), Some(Message::Payload(_)));
+        if key.protocol == UDP && !self.known.contains_key(&endpoint) && type2() {
+            let direction = usize::from(side != Side::InsideIngress);
+            self.type2.entry(endpoint).or_default()[direction] += 1;
+        }
+    }
+
+    /// An endpoint that is proved now.
+    fn proved_endpoint(&mut self, key: &EndpointKey) -> ProvedEndpoint {
+        let [sent, received] = self.type2.remove(key).unwrap_or_default();
+        ProvedEndpoint {
+            ip: from_mapped(&key.inside),
+            port: key.port,
+            sent,
+            received,
+        }
+    }
+
     /// What user space does with a packet that the gate sent up; true if it drops it.
     fn inspect(
         &mut self,
-        record: &Record,
+        payload: &[u8],
         headers: &Headers,
         side: Side,
         key: FlowKey,
@@ -262,9 +297,6 @@ impl Driver {
         if matches!(headers.fragment, Fragment::Later(_)) {
             return false;
         }
-        let start = headers.payload_offset as usize;
-        let payload = record.data.get(start..).unwrap_or_default();
-        let payload = &payload[..payload.len().min(headers.payload_len as usize)];
         let packet = Packet {
             now: self.now,
             key,
@@ -309,19 +341,22 @@ impl Driver {
                     ..
                 } => {
                     let names: Vec<_> = evidence.iter().map(|evidence| evidence.name).collect();
+                    let mut endpoint = None;
                     let Ok(()) = match subject {
                         Subject::Flow(key) => self.tables.set_verdict(&key, finding.verdict()),
                         Subject::Endpoint(key) => {
+                            let proved = *endpoint.insert(self.proved_endpoint(&key));
                             self.known.insert(key, finding);
                             self.proofs.entry(key).or_default().push(Proof {
                                 at,
                                 finding,
                                 evidence: names.clone(),
+                                endpoint: proved,
                             });
                             self.tables.set_endpoint(&key, finding.verdict())
                         }
                     };
-                    self.decide(conversation, finding, names);
+                    self.decide(conversation, finding, names, endpoint);
                 }
                 Event::Forgotten(key) => {
                     self.known.remove(&key);
@@ -342,7 +377,8 @@ impl Driver {
         let proof = self.proofs.get(&key.endpoint()).and_then(|all| all.last());
         let evidence = proof.map_or(&[][..], |proof| &proof.evidence);
         let names = std::iter::once("endpoint").chain(evidence.iter().copied());
-        self.decide(conversation, finding, names.collect());
+        let endpoint = proof.map(|proof| proof.endpoint);
+        self.decide(conversation, finding, names.collect(), endpoint);
     }
 
     /// The packet at hand decides its conversation, unless an earlier one did.
@@ -351,11 +387,16 @@ impl Driver {
         conversation: Option<usize>,
         finding: Finding,
         evidence: Vec<&'static str>,
+        endpoint: Option<ProvedEndpoint>,
     ) {
         let Some(index) = conversation else {
             return;
         };
         let conversation = self.conversations.get_mut(index);
+        if conversation.detection.is_none() {
+            conversation.passage.decide();
+            conversation.endpoint = endpoint;
+        }
         let decided_at_packet = Some(conversation.total_packets());
         conversation.detection.get_or_insert(Detection {
             finding,
@@ -363,4 +404,15 @@ impl Driver {
             decided_at_packet,
         });
     }
+}
+
+/// The payload of a packet, as far as the capture has it; nothing of a later fragment, which has
+/// no message head and no sequence number.
+fn payload<'a>(record: &'a Record, headers: &Headers) -> &'a [u8] {
+    if matches!(headers.fragment, Fragment::Later(_)) {
+        return &[];
+    }
+    let payload = record.data.get(headers.payload_offset as usize..);
+    let payload = payload.unwrap_or_default();
+    &payload[..payload.len().min(headers.payload_len as usize)]
 }

@@ -4,6 +4,7 @@
 mod conversations;
 mod driver;
 mod expect;
+mod passage;
 mod report;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -13,6 +14,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use conversations::{Conversation, Conversations, Detection, TO_CLIENT, TO_SERVER};
 pub use driver::{Driver, Judged, Step};
 pub use expect::{Expectations, LabelError, Mismatch, Score};
+pub use passage::Passage;
 pub use report::Report;
 
 /// Networks whose hosts are inside where nothing else is said (RFC 1918, RFC 4193).

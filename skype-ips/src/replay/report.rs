@@ -7,6 +7,7 @@ use super::conversations::{Conversations, Detection};
 use super::driver::{Driver, Keys, Proof};
 use crate::hosts::endpoints::PROVED_LIFE;
 use crate::policy::{Action, Mode, PolicySet};
+use crate::telemetry::passage::ProvedEndpoint;
 use crate::telemetry::{FlowRecord, StatsCounters};
 
 /// The end of a replay.
@@ -36,8 +37,13 @@ impl Report {
         } = driver;
         for (index, keys) in keys.iter().enumerate() {
             let conversation = conversations.get_mut(index);
-            if conversation.detection.is_none() && conversation.protocol == UDP {
-                conversation.detection = retrospective(keys, &proofs);
+            if conversation.detection.is_none()
+                && conversation.protocol == UDP
+                && let Some((detection, endpoint)) = retrospective(keys, &proofs)
+            {
+                conversation.detection = Some(detection);
+                conversation.endpoint = Some(endpoint);
+                conversation.passage.decide_in_retrospect();
             }
             let found = conversation.detection.as_ref();
             conversation.policy = done(keys, found, &policies, mode);
@@ -57,11 +63,29 @@ impl Report {
         let order = self.conversations.in_report_order().into_iter();
         order.map(move |index| self.conversations.get(index).record(capture, &self.hash))
     }
+
+    /// The same, with how the payload of each begins.
+    pub fn records_with_payload<'a>(
+        &'a self,
+        capture: &'a str,
+    ) -> impl Iterator<Item = FlowRecord> + 'a {
+        let order = self.conversations.in_report_order().into_iter();
+        order.map(move |index| {
+            let conversation = self.conversations.get(index);
+            FlowRecord {
+                payload: Some(conversation.passage.payload_heads()),
+                ..conversation.record(capture, &self.hash)
+            }
+        })
+    }
 }
 
 /// A conversation is Skype if its endpoint was proved after its last packet: as long after as a
 /// proof holds without a hit.
-fn retrospective(keys: &Keys, proofs: &FxHashMap<EndpointKey, Vec<Proof>>) -> Option<Detection> {
+fn retrospective(
+    keys: &Keys,
+    proofs: &FxHashMap<EndpointKey, Vec<Proof>>,
+) -> Option<(Detection, ProvedEndpoint)> {
     let proofs = keys
         .flows
         .iter()
@@ -71,11 +95,12 @@ fn retrospective(keys: &Keys, proofs: &FxHashMap<EndpointKey, Vec<Proof>>) -> Op
         .flatten()
         .find(|proof| (keys.last..=keys.last.saturating_add(PROVED_LIFE)).contains(&proof.at))?;
     let names = std::iter::once("endpoint").chain(proof.evidence.iter().copied());
-    Some(Detection {
+    let detection = Detection {
         finding: proof.finding,
         evidence: names.collect(),
         decided_at_packet: None,
-    })
+    };
+    Some((detection, proof.endpoint))
 }
 
 /// The policy of the conversation's inside host and what it did; of two inside hosts the stricter.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::passage::{Passed, PayloadHeads, ProvedEndpoint};
 use crate::policy::{Action, Class, Confidence, Role};
 
 /// A time (nanoseconds since the Unix epoch) as Suricata writes it, in UTC with microseconds:
@@ -59,6 +60,9 @@ pub struct FlowRecord {
     /// What the lab counted; only there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lab: Option<LabCounts>,
+    /// How the payload begins; only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<PayloadHeads>,
 }
 
 /// How much and when.
@@ -76,6 +80,13 @@ pub struct FlowCounters {
     pub start: String,
     /// Time of the last packet.
     pub end: String,
+    /// Packets of both directions that the gate sent to user space; absent if there were none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub queued_pkts: u64,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a conversation was found to be.
@@ -105,6 +116,12 @@ pub struct SkypeDetail {
     /// True if the conversation's last packet came before the evidence, else absent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retrospective: bool,
+    /// What came through before the decision; not in the lab, which has counts of its own.
+    #[serde(flatten)]
+    pub passed: Option<Passed>,
+    /// The inside endpoint whose proof decided it, if one's did; not in the lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<ProvedEndpoint>,
 }
 
 /// What the policy did.
@@ -270,6 +287,8 @@ mod tests {
                 evidence: vec!["endpoint", "udp-generator"],
                 decided_at_packet: None,
                 retrospective: true,
+                passed: None,
+                endpoint: None,
             }),
         };
         assert_eq!(

@@ -2,6 +2,7 @@
 
 pub mod community_id;
 pub mod eve;
+pub mod passage;
 
 pub use eve::{
     AlertPolicy, AlertRecord, AlertSkype, FlowCounters, FlowPolicy, FlowRecord, FlowSkype,

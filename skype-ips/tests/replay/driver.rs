@@ -80,6 +80,46 @@ fn what_came_before_the_proof_is_skype_in_retrospect() {
 }
 
 #[test]
+fn the_report_says_what_came_through_before_the_decision() {
+    let mut records = fan(HOST, 3);
+    // Before its endpoint's proof, after it, and TCP with a payload of the server before it.
+    let (client, server) = ("192.168.7.2:50000", "198.51.100.9:443");
+    records.extend([
+        tcp(3, client, server, SYN, 9, &[]),
+        tcp(3, server, client, SYN_ACK, 70, &[]),
+        tcp(3, server, client, ACK, 71, b"hello"),
+        tcp(3, client, server, ACK, 10, &key_exchange()),
+    ]);
+    let report = replay(Mode::Monitor, &records);
+    let json: Vec<_> = report
+        .records_with_payload("x.pcap")
+        .map(|record| serde_json::to_value(record).expect("plain data"))
+        .collect();
+    let endpoint = serde_json::json!(
+        {"ip": "192.168.7.2", "port": 21000, "sent": 2, "received": 0}
+    );
+    for (index, passed) in [(0, 1), (1, 0), (2, 0)] {
+        let skype = &json[index]["skype"];
+        assert_eq!(skype["passed_pkts"], passed, "{index}");
+        assert_eq!(skype["passed_bytes"], passed * 46, "{index}");
+        assert_eq!(skype["endpoint"], endpoint, "{index}");
+        assert!(skype.get("passed_server_payloads").is_none(), "{index}");
+        assert_eq!(json[index]["flow"]["queued_pkts"], 1, "{index}");
+        assert_eq!(json[index]["payload"]["bytes_toserver"], 18, "{index}");
+    }
+    let skype = &json[3]["skype"];
+    assert_eq!(
+        (&skype["passed_pkts"], &skype["passed_server_payloads"]),
+        (&serde_json::json!(3), &serde_json::json!(1))
+    );
+    assert!(skype.get("endpoint").is_none());
+    assert_eq!(json[3]["payload"]["head_toclient"], "68656c6c6f");
+    assert_eq!(json[3]["payload"]["opening_seen"], true);
+    let plain = report.records("x.pcap").next().expect("a conversation");
+    assert_eq!(plain.payload, None);
+}
+
+#[test]
 fn retrospect_reaches_back_as_far_as_a_proof_holds() {
     let mut records = vec![udp(0, HOST, "198.51.100.200:1", &[1; 40])];
     records.extend(fan(HOST, 3).into_iter().map(|mut record| {
