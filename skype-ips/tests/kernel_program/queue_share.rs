@@ -5,11 +5,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use skype_ips::capture::{Capture, Record};
+use skype_ips::detect::knowledge::Knowledge;
 use skype_ips::engine::{Engine, Packet, Settings};
 use skype_ips::kernel::VerdictTables as _;
-use skype_ips::policy::{Config, Mode};
+use skype_ips::policy::{Config, Mode, parse};
 use skype_ips::replay::Conversations;
 use skype_ips_common::gate::Side;
 use skype_ips_common::layout::{Address, FlowKey, GateConfig, PolicyEntry, Verdict};
@@ -17,19 +19,34 @@ use skype_ips_common::parse::{Fragment, Headers, Slice, headers};
 
 use super::{CONFIG, LONGEST, Twins, is_inside, support};
 
-/// Detection packs that a gateway may have loaded, as the gate sees them.
+/// Detection packs that a gateway may have loaded.
 struct PackChoice {
     name: &'static str,
-    config: GateConfig,
+    /// What a file says to get this choice, after the built-in packs.
+    file: &'static str,
     /// Most packets of other traffic that may be sent up, in percent.
     limit: f64,
 }
 
-const PACK_CHOICES: [PackChoice; 1] = [PackChoice {
-    name: "classic",
-    config: CONFIG,
-    limit: 3.0,
-}];
+const PACK_CHOICES: [PackChoice; 2] = [
+    PackChoice {
+        name: "classic",
+        file: "version = 1\n[pack]\nname = \"late\"\nrevision = 1\npredicates = []\n",
+        limit: 3.0,
+    },
+    PackChoice {
+        name: "all",
+        file: "version = 1\n",
+        limit: 8.0,
+    },
+];
+
+impl PackChoice {
+    fn knowledge(&self) -> Arc<Knowledge> {
+        let config = parse(Path::new(self.name), self.file).expect("a right file");
+        config.knowledge
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
@@ -64,15 +81,19 @@ fn other_traffic_stays_in_the_kernel() {
         let Some(mut twins) = everybody_under_a_policy() else {
             return;
         };
+        let knowledge = choice.knowledge();
         twins
             .programs
-            .set_config(choice.config)
+            .set_config(GateConfig {
+                predicates: knowledge.predicates,
+                ..CONFIG
+            })
             .expect("an array takes its entry");
         let mut all = Share::default();
         for (file, zone) in files.iter().zip(0..) {
             // What the tables hold of one capture must not meet the next: each has its own zone.
             twins.zone = zone;
-            let of_file = run(&mut twins, file);
+            let of_file = run(&mut twins, file, &knowledge);
             all.packets += of_file.packets;
             all.tagged += of_file.tagged;
             all.flows += of_file.flows;
@@ -123,8 +144,11 @@ fn everybody_under_a_policy() -> Option<Twins> {
 }
 
 /// Runs a capture through the XDP program, with the engine in user space answering it.
-fn run(twins: &mut Twins, file: &Path) -> Share {
-    let mut engine = Engine::new(Settings::default());
+fn run(twins: &mut Twins, file: &Path, knowledge: &Arc<Knowledge>) -> Share {
+    let mut engine = Engine::new(Settings {
+        knowledge: knowledge.clone(),
+        ..Settings::default()
+    });
     let mut conversations = Conversations::new();
     let mut tagged_flows = HashSet::new();
     let mut share = Share::default();
