@@ -28,8 +28,10 @@ pub const TCP_LEGACY: u32 = 1 << 7;
 pub const UDP_FRAGMENT: u32 = 1 << 8;
 /// TCP opening: a TLS handshake record that begins with a ClientHello.
 pub const TCP_CLIENT_HELLO: u32 = 1 << 9;
+/// TCP opening: an HTTP request for a page.
+pub const TCP_HTTP_GET: u32 = 1 << 10;
 /// Every predicate, with the word that detection packs choose it by.
-pub const WORDS: [(u32, &str); 10] = [
+pub const WORDS: [(u32, &str); 11] = [
     (UDP_IV, "udp-iv"),
     (UDP_ANSWER, "udp-answer"),
     (UDP_RESEND, "udp-resend"),
@@ -40,6 +42,7 @@ pub const WORDS: [(u32, &str); 10] = [
     (TCP_LEGACY, "tcp-legacy"),
     (UDP_FRAGMENT, "udp-fragment"),
     (TCP_CLIENT_HELLO, "tcp-client-hello"),
+    (TCP_HTTP_GET, "tcp-http-get"),
 ];
 
 /// The predicates that a UDP payload satisfies.
@@ -88,6 +91,9 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
         } else {
             hello
         };
+    }
+    if head == u32::from_be_bytes(*b"GET ") {
+        return TCP_HTTP_GET;
     }
     if head == 0x1703_0100 {
         return record(packet, offset, len);

@@ -44,15 +44,15 @@ fn body(message: &[u8]) -> Hello {
     };
     let whole = message.len() >= 4 + len;
     let message = &message[4..message.len().min(4 + len)];
-    match extensions(message) {
+    match extensions(message, whole) {
         Some(Hello::Short) | None if whole => Hello::No,
         Some(hello) => hello,
         None => Hello::Short,
     }
 }
 
-/// `None` where the bytes end before the extensions do.
-fn extensions(message: &[u8]) -> Option<Hello> {
+/// `None` where the bytes end before the extensions do. `whole` says that there are no more.
+fn extensions(message: &[u8], whole: bool) -> Option<Hello> {
     let mut cursor = Cursor(message);
     let version = cursor.number(2)?;
     if version >> 8 != 3 {
@@ -62,8 +62,8 @@ fn extensions(message: &[u8]) -> Option<Hello> {
     cursor.counted(1)?;
     cursor.counted(2)?;
     cursor.counted(1)?;
-    if cursor.0.is_empty() {
-        // Extensions may be left out altogether, or not be at hand: the caller knows.
+    if cursor.0.is_empty() && whole {
+        // Extensions may be left out altogether.
         return Some(Hello::Nameless);
     }
     let len = cursor.number(2)?;

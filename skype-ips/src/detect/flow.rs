@@ -2,6 +2,7 @@
 
 use super::certificate::Certificate;
 use super::client_hello::Hello;
+use super::http::{self, Purpose, Request};
 use super::names::{Names, Owner};
 use super::stream::Head;
 use super::{Evidence, Outcome, certificate, client_hello, login, tcp, tls};
@@ -16,8 +17,8 @@ pub enum Kind {
     Signaling,
     /// With a login or event server.
     Login,
-    /// Honest TLS with a server of Skype's.
-    Service,
+    /// Honest TLS or HTTP with a server of Skype's.
+    Service(Purpose),
 }
 
 /// What the two heads of a connection say.
@@ -76,12 +77,23 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
             Hello::Nameless => match certificate_name(answer.bytes(), names) {
                 Outcome::Yes(bits) => {
                     let name = "tls-certificate-name";
-                    return Judgement::Proved(Kind::Service, Evidence { name, bits });
+                    return Judgement::Proved(
+                        Kind::Service(Purpose::Other),
+                        Evidence { name, bits },
+                    );
                 }
                 Outcome::Short => open = true,
                 Outcome::No => foreign = true,
             },
             Hello::No | Hello::Short => {}
+        }
+        match http::read(bytes, names) {
+            Request::Skype(purpose, name, bits) => {
+                return Judgement::Proved(Kind::Service(purpose), Evidence { name, bits });
+            }
+            Request::Short => open = true,
+            Request::Other => foreign = true,
+            Request::No => {}
         }
         let unanswered = if acquainted {
             login::unanswered(head.first_segment(), head.first_len())
@@ -93,7 +105,11 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
             ("tls-fake-server", Kind::Signaling, tls::fake_server(bytes)),
             ("login-handshake", Kind::Login, login::message(bytes)),
             ("login-handshake", Kind::Login, unanswered),
-            ("tls-server-name", Kind::Service, server_name(&hello, names)),
+            (
+                "tls-server-name",
+                Kind::Service(Purpose::Other),
+                server_name(&hello, names),
+            ),
             (
                 "tcp-legacy-stream",
                 Kind::Signaling,

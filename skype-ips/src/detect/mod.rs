@@ -4,13 +4,14 @@
 //! * [`generator`]: successive IVs of an endpoint's datagrams (`udp-generator`,
 //!   `udp-retransmission`)
 //! * [`udp`]: the messages, and exchanges of them (`udp-nack-address`, `udp-ack-address`,
-//!   `udp-resend`)
+//!   `udp-resend`, `udp-fragments`)
 //! * [`stream`]: the head of a TCP stream, put together
 //! * [`tcp`]: openings between peers (`tcp-key-exchange`, `tcp-legacy-stream`)
 //! * [`tls`]: the fake TLS hellos (`tls-fake-client`, `tls-fake-server`)
 //! * [`login`]: sessions with the login and event servers (`login-handshake`)
 //! * [`client_hello`], [`certificate`], [`names`]: the server that honest TLS asks for
 //!   (`tls-server-name`) or reaches (`tls-certificate-name`)
+//! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`knowledge`]: what detection packs say
 //!
@@ -20,6 +21,7 @@ pub mod certificate;
 pub mod client_hello;
 pub mod flow;
 pub mod generator;
+pub mod http;
 pub mod knowledge;
 pub mod login;
 pub mod names;

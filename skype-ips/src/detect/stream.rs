@@ -5,7 +5,7 @@ use super::tls_records;
 /// Stream bytes that are kept per direction: the longest test needs 79, some after another record.
 pub const KEPT: usize = 256;
 /// The same of what can be a TLS handshake: the client's name may stand behind post-quantum key
-/// shares, the server's in its certificate.
+/// shares, the server's in its certificate; and of an HTTP request.
 pub const KEPT_HELLO: usize = 4096;
 /// A sequence number farther than this from the first one belongs to another connection: only the
 /// first few segments of one are looked at, and RFC 6528 moves the start of the next connection
@@ -33,7 +33,7 @@ pub struct Head {
 
 impl Head {
     /// Takes in a segment: `payload` may be cut off, `len` is its length on the wire. The first
-    /// one ever is taken for the start of the stream. Of what can be a TLS handshake more is kept
+    /// one ever is taken for the start of the stream. Of a TLS handshake or an HTTP request more is kept
     /// if there is room.
     pub fn place(&mut self, seq: u32, payload: &[u8], len: u32, roomy: bool) -> Placed {
         let base = match self.base {
@@ -51,7 +51,7 @@ impl Head {
         let have = self.bytes.len();
         let offset = offset as usize;
         let start = if have == 0 { payload } else { &self.bytes };
-        let kept = if roomy && tls_records::may_be(start) {
+        let kept = if roomy && (tls_records::may_be(start) || start.starts_with(b"GET ")) {
             KEPT_HELLO
         } else {
             KEPT

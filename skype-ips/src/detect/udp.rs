@@ -28,6 +28,8 @@ pub enum Message {
     Answer(Answer),
     /// Type 3.
     Resend(Resend),
+    /// Type f.
+    Fragment(Fragment),
 }
 
 /// An ACK or NACK.
@@ -56,6 +58,19 @@ pub struct Resend {
     pub check: u32,
     /// Payload bytes, five more than the message's.
     pub len: u32,
+}
+
+/// A part of a big answer, such as that to a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// ID of the set.
+    pub id: u16,
+    /// ID of what it answers.
+    pub request: u16,
+    /// Place in the set, from 0.
+    pub index: u8,
+    /// Initial value of its encryption: a state of the generator, two steps after the last part's.
+    pub iv: u32,
 }
 
 impl Message {
@@ -88,6 +103,12 @@ impl Message {
                 check: word(12)?,
                 len,
             })),
+            (_, 0x0f, 16..) if payload.get(6) == Some(&0x02) => Some(Self::Fragment(Fragment {
+                id,
+                request: u16::from_be_bytes(payload.get(3..5)?.try_into().ok()?),
+                index: payload.get(5)? & 0x7f,
+                iv: word(7)?,
+            })),
             _ => None,
         }
     }
@@ -114,6 +135,8 @@ pub struct Exchanges {
     /// Per direction, the oldest first.
     messages: [Vec<Remembered>; 2],
     challenged: Option<Challenged>,
+    /// The last part of each direction, and how many pairs of its set fitted.
+    fragments: [Option<(Fragment, u32)>; 2],
 }
 
 impl Exchanges {
@@ -159,6 +182,26 @@ impl Exchanges {
             });
         }
         Some(message)
+    }
+
+    /// Takes in a part of a big answer; gives the odds of its set as bits once two pairs of parts
+    /// fit. Each pair has equal headers and IVs apart by exactly two steps a part: 32 bits.
+    pub fn fragment(&mut self, direction: usize, fragment: Fragment) -> Option<u32> {
+        let place = &mut self.fragments[direction & 1];
+        let pairs = match place {
+            Some((last, _)) if *last == fragment => return None,
+            Some((last, pairs))
+                if (last.id, last.request) == (fragment.id, fragment.request)
+                    && last.index < fragment.index
+                    && lcg::distance(last.iv, fragment.iv)
+                        == 2 * u32::from(fragment.index - last.index) =>
+            {
+                *pairs + 1
+            }
+            _ => 0,
+        };
+        *place = Some((fragment, pairs));
+        (pairs >= 2).then_some(32 * pairs)
     }
 
     /// Whether a resend answers the flow's last NACK in every field; gives its odds as bits.

@@ -4,6 +4,7 @@ use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
 use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::flow::{Judgement, Kind, judge};
+use crate::detect::http::Purpose;
 use crate::policy::Class;
 
 impl Engine {
@@ -34,7 +35,9 @@ impl Engine {
                 let class = match kind {
                     Kind::Signaling => Class::Signaling,
                     Kind::Login => Class::Login,
-                    Kind::Service => Class::Other,
+                    Kind::Service(Purpose::VersionCheck) => Class::VersionCheck,
+                    Kind::Service(Purpose::WebStatus) => Class::WebStatus,
+                    Kind::Service(Purpose::Other) => Class::Other,
                 };
                 let evidence = vec![evidence];
                 let Some(finding) = client(class, &evidence) else {

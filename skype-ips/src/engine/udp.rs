@@ -89,7 +89,14 @@ impl Engine {
                     bits,
                 }])
             }
-            Message::Resend(_) => None,
+            Message::Fragment(fragment) if packet.outbound => {
+                let bits = exchanges.fragment(direction, fragment)?;
+                Some(vec![Evidence {
+                    name: "udp-fragments",
+                    bits,
+                }])
+            }
+            Message::Resend(_) | Message::Fragment(_) => None,
         }
     }
 

@@ -318,3 +318,33 @@ fn findings_name_the_endpoint_and_the_flow_that_proved_it() {
     assert_eq!(*at, trial.now);
     assert!(evidence.iter().map(|one| one.bits).sum::<u32>() >= 42);
 }
+
+/// Part `index` of the answer to request 5, whose first part has this IV.
+fn fragment(index: u8, iv: u32) -> Vec<u8> {
+    let mut payload = vec![0x12, 0x34, 0x5f, 0, 5, index, 2];
+    payload.extend(steps(iv, 2 * u32::from(index & 0x7f)).to_be_bytes());
+    payload.extend([0xaa; 40]);
+    payload
+}
+
+#[test]
+fn a_set_of_fragments_proves_its_sender() {
+    let mut trial = Trial::new();
+    let flow = udp([198, 51, 100, 7], 3000);
+    for index in [0, 1, 0x80 | 3] {
+        trial.datagram(flow, true, &fragment(index, 77));
+    }
+    assert_eq!(trial.found(), [("udp-fragments", true)]);
+}
+
+#[test]
+fn fragments_of_others_or_in_disorder_prove_nothing() {
+    let mut trial = Trial::new();
+    let flow = udp([198, 51, 100, 7], 3000);
+    for index in 0..9 {
+        trial.datagram(flow, false, &fragment(index, 77));
+        // Equal headers and IVs that don't go on.
+        trial.datagram(flow, true, &fragment(index, 1000 + u32::from(index)));
+    }
+    assert_eq!(trial.found(), []);
+}
