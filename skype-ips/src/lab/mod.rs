@@ -21,6 +21,7 @@ mod outcome;
 mod packet;
 mod scratch;
 mod signals;
+pub mod speech;
 mod tally;
 mod topology;
 mod unprivileged;

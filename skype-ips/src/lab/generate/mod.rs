@@ -1,8 +1,8 @@
 //! Made-up traffic for where no capture is at hand: classic Skype sessions out of the protocol's
 //! published facts, and ordinary traffic around them.
 //!
-//! Nothing here uses the detectors, so that a mistake in them can't hide here; the generator's
-//! arithmetic alone is shared.
+//! Nothing here uses the detectors, so that a mistake in them can't hide here; what hosts say is
+//! in [`super::speech`].
 
 mod background;
 mod skype;
@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::capture::{CaptureError, Writer};
-use traffic::{Random, Traffic};
+use traffic::Traffic;
 
 /// The capture starts then, nanoseconds since the Unix epoch: 2015-05-18.
 const START: u64 = 1_431_907_200_000_000_000;
@@ -24,10 +24,10 @@ const START: u64 = 1_431_907_200_000_000_000;
 /// # Errors
 /// A file can't be written.
 pub fn write(path: &Path, seed: u64) -> Result<(), CaptureError> {
-    let mut random = Random::new(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
     let mut traffic = Traffic::default();
-    skype::sessions(&mut traffic, &mut random);
-    background::everyday(&mut traffic, &mut random);
+    skype::sessions(&mut traffic, &mut rng);
+    background::everyday(&mut traffic, &mut rng);
     let mut writer = Writer::create(path)?;
     for (time, frame) in traffic.in_order() {
         writer.write(START + time, &frame)?;

@@ -5,60 +5,19 @@ use std::net::SocketAddrV4;
 use skype_ips_common::layout::{TCP, UDP};
 
 use crate::lab::packet::Packet;
+use crate::lab::speech::Speaker;
 
 /// One millisecond in the capture's unit.
 pub(super) const MS: u64 = 1_000_000;
 /// Payload of a full segment, bytes.
 const SEGMENT: usize = 1460;
-/// From a packet to its answer: the way to the other side and back.
+/// Speaker a packet to its answer: the way to the other side and back.
 const ROUND_TRIP: u64 = 40 * MS;
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 const PSH_ACK: u8 = 0x18;
 const FIN_ACK: u8 = 0x11;
-
-/// Who sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
-    /// The side that sent the first packet.
-    Client,
-    /// The other side.
-    Server,
-}
-
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-#[derive(Debug)]
-pub(super) struct Random {
-    state: u64,
-}
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    /// From `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-
-    pub(super) fn word(&mut self) -> u32 {
-        self.next() as u32
-    }
-}
 
 /// A conversation as its label says it.
 #[derive(Debug)]
@@ -128,7 +87,7 @@ impl Traffic {
         &mut self,
         conversation: Conversation,
         time: u64,
-        from: From,
+        from: Speaker,
         payload: &[u8],
     ) {
         let len = (payload.len() as u16 + 8).to_be_bytes();
@@ -147,14 +106,14 @@ impl Traffic {
         &mut self,
         conversation: Conversation,
         time: u64,
-        from: From,
+        from: Speaker,
         rest: &[u8],
         payload: &[u8],
     ) {
         let label = &mut self.labels[conversation.0];
         let (source, destination, ttl) = match from {
-            From::Client => (label.client, label.server, 64),
-            From::Server => (label.server, label.client, 50),
+            Speaker::Client => (label.client, label.server, 64),
+            Speaker::Server => (label.server, label.client, 50),
         };
         label.packets[from as usize] += 1;
         label.payload[from as usize] += payload.len() as u64;
@@ -173,8 +132,8 @@ impl Traffic {
         let packet = Packet::complete(bytes).expect("the headers above are whole");
         let (near, far) = ([2, 0, 0, 0, 0, 0x10], [2, 0, 0, 0, 0, 0x20]);
         let frame = match from {
-            From::Client => packet.frame(near, far),
-            From::Server => packet.frame(far, near),
+            Speaker::Client => packet.frame(near, far),
+            Speaker::Server => packet.frame(far, near),
         };
         self.frames.push((time, frame));
     }
@@ -225,23 +184,23 @@ impl Connection {
     /// Opens it with the three-way handshake.
     pub(super) fn open(
         traffic: &mut Traffic,
-        random: &mut Random,
+        rng: &mut fastrand::Rng,
         time: u64,
         ends: (SocketAddrV4, SocketAddrV4),
         label: (&'static str, &'static str),
     ) -> Self {
         let conversation = traffic.begin(TCP, ends.0, ends.1, label.0, label.1);
-        let next = [random.word(), random.word()];
+        let next = [rng.u32(..), rng.u32(..)];
         let mut connection = Self {
             conversation,
             next,
             time,
         };
-        connection.segment(traffic, From::Client, SYN, &[]);
+        connection.segment(traffic, Speaker::Client, SYN, &[]);
         connection.turn();
-        connection.segment(traffic, From::Server, SYN | ACK, &[]);
+        connection.segment(traffic, Speaker::Server, SYN | ACK, &[]);
         connection.turn();
-        connection.segment(traffic, From::Client, ACK, &[]);
+        connection.segment(traffic, Speaker::Client, ACK, &[]);
         connection
     }
 
@@ -256,30 +215,30 @@ impl Connection {
     }
 
     /// Sends data, in segments, and the acknowledgement.
-    pub(super) fn send(&mut self, traffic: &mut Traffic, from: From, data: &[u8]) {
+    pub(super) fn send(&mut self, traffic: &mut Traffic, from: Speaker, data: &[u8]) {
         for part in data.chunks(SEGMENT) {
             self.segment(traffic, from, PSH_ACK, part);
             self.time += MS / 10;
         }
         self.turn();
-        self.segment(traffic, other(from), ACK, &[]);
+        self.segment(traffic, from.other(), ACK, &[]);
     }
 
     /// Closes it in order.
     pub(super) fn close(mut self, traffic: &mut Traffic) {
-        for from in [From::Client, From::Server] {
+        for from in [Speaker::Client, Speaker::Server] {
             self.segment(traffic, from, FIN_ACK, &[]);
             self.turn();
         }
-        self.segment(traffic, From::Client, ACK, &[]);
+        self.segment(traffic, Speaker::Client, ACK, &[]);
     }
 
-    fn segment(&mut self, traffic: &mut Traffic, from: From, flags: u8, data: &[u8]) {
+    fn segment(&mut self, traffic: &mut Traffic, from: Speaker, flags: u8, data: &[u8]) {
         let own = self.next[from as usize];
         let acknowledged = if flags & ACK == 0 {
             0
         } else {
-            self.next[other(from) as usize]
+            self.next[from.other() as usize]
         };
         let mut rest = own.to_be_bytes().to_vec();
         rest.extend(acknowledged.to_be_bytes());
@@ -288,12 +247,5 @@ impl Connection {
         traffic.add(self.conversation, self.time, from, &rest, data);
         let counted = u32::from(flags & (SYN | 1) != 0) + data.len() as u32;
         self.next[from as usize] = own.wrapping_add(counted);
-    }
-}
-
-fn other(from: From) -> From {
-    match from {
-        From::Client => From::Server,
-        From::Server => From::Client,
     }
 }

@@ -1,0 +1,20 @@
+//! Generated sessions through gate, engine and report: whatever paths and captures do to them, a
+//! session that still carries evidence is found, with every flow of it.
+//!
+//! The sessions come from `skype_ips::lab::speech` and from here, neither of which knows the
+//! detectors. What nothing finds yet is in `waiting`, ignored with
+//! the reason.
+#![cfg(target_os = "linux")]
+
+mod enough;
+mod found;
+mod mangle;
+mod openings;
+mod script;
+mod sessions;
+#[path = "../support/mod.rs"]
+mod support;
+mod trial;
+mod vectors;
+mod waiting;
+mod wire;
