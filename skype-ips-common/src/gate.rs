@@ -191,7 +191,10 @@ pub fn judge<P: Packet, T: Tables>(
     let alive = tables.is_alive(queue, now, config.heartbeat_limit);
 
     let verdict = tables.verdict(&work.key);
-    let drop = !bypass && alive && is_dropped(tables, policy, work, verdict);
+    // Connections that an inside host opens leave from any port; only those to it say whose it is.
+    let opens = work.headers.tcp_flags & (SYN | ACK) == SYN;
+    let of_endpoint = work.key.protocol == UDP || (opens && !side.outbound());
+    let drop = !bypass && alive && is_dropped(tables, policy, work, of_endpoint, verdict);
     let predicates = config.predicates;
     let later = first.is_some();
     let candidate = update(packet, side, now, predicates, later, verdict, tables, work);
@@ -236,12 +239,13 @@ fn is_one_host(address: &Address) -> bool {
 }
 
 /// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one
-/// port), says drop.
+/// port, and it listens there on TCP), says drop.
 #[inline(always)]
 fn is_dropped<T: Tables>(
     tables: &mut T,
     policy: PolicyEntry,
     work: &Work,
+    of_endpoint: bool,
     verdict: Option<Verdict>,
 ) -> bool {
     if let Some(verdict) = verdict
@@ -249,7 +253,7 @@ fn is_dropped<T: Tables>(
     {
         return tables.action(policy, &verdict) == action::DROP;
     }
-    if work.key.protocol != UDP {
+    if !of_endpoint {
         return false;
     }
     match tables.endpoint(&work.endpoint) {

@@ -73,6 +73,21 @@ pub struct EndpointKey {
     pub inside: Address,
 }
 
+impl EndpointKey {
+    /// Where the client behind this UDP endpoint listens on TCP: one number serves both (Baset and
+    /// Schulzrinne, 2004). `None` for 80 and 443, where web servers listen too.
+    pub const fn listener(&self) -> Option<Self> {
+        match (self.protocol, self.port) {
+            (UDP, 80 | 443) => None,
+            (UDP, _) => Some(Self {
+                protocol: TCP,
+                ..*self
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// Index of the direction from the inside host outwards in two-element arrays.
 pub const OUTBOUND: usize = 0;
 /// Index of the direction towards the inside host.

@@ -204,6 +204,12 @@ impl Exchanges {
         (pairs >= 2).then_some(32 * pairs)
     }
 
+    /// Whether a part answers a message that the other direction sent.
+    pub fn asked_for(&self, direction: usize, fragment: &Fragment) -> bool {
+        let asked = &self.messages[(direction & 1) ^ 1];
+        asked.iter().any(|one| one.sent.id == fragment.request)
+    }
+
     /// Whether a resend answers the flow's last NACK in every field; gives its odds as bits.
     /// `destination` is the address it is sent to, `None` for IPv6.
     pub fn resend(

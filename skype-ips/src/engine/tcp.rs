@@ -3,9 +3,22 @@
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
 use super::{Answer, Engine, Event, Packet, Subject, client};
+use crate::detect::Evidence;
 use crate::detect::flow::{Judgement, Kind, judge};
 use crate::detect::http::Purpose;
 use crate::policy::Class;
+
+/// Most steps from an endpoint's last IV to that of a stream (E11); 168 is the most measured.
+const LINKED: u32 = 4096;
+
+/// `tcp-udp-generator`: a stream of a host whose Skype is known begins with an IV that follows
+/// from its datagrams'. It proves streams that are too short to prove themselves.
+fn stream_link(steps: u32) -> Option<Evidence> {
+    (1..=LINKED).contains(&steps).then(|| Evidence {
+        name: "tcp-udp-generator",
+        bits: 32 - steps.next_power_of_two().ilog2(),
+    })
+}
 
 impl Engine {
     pub(super) fn tcp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
@@ -18,6 +31,7 @@ impl Engine {
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
         let acquainted = self.flows.acquainted(key);
+        let program = self.endpoints.spoken(key.zone, &key.inside);
         let roomy = self.flows.has_room_for_hellos();
         let opening = self.flows.opening(key, now);
         let new = opening.place(
@@ -30,7 +44,18 @@ impl Engine {
         if !new {
             return Answer::default();
         }
-        match judge(opening.heads(), acquainted, &self.knowledge.names) {
+        let link = program.and_then(|generator| {
+            let word = opening.heads()[OUTBOUND].bytes().first_chunk()?;
+            stream_link(generator.steps_to(now, u32::from_be_bytes(*word))?)
+        });
+        let judgement = match judge(opening.heads(), acquainted, &self.knowledge.names) {
+            Judgement::Open | Judgement::Nothing if link.is_some() => link
+                .map_or(Judgement::Nothing, |link| {
+                    Judgement::Proved(Kind::Signaling, link)
+                }),
+            judgement => judgement,
+        };
+        match judgement {
             Judgement::Proved(kind, evidence) => {
                 let class = match kind {
                     Kind::Signaling => Class::Signaling,

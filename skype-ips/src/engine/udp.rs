@@ -89,14 +89,17 @@ impl Engine {
                     bits,
                 }])
             }
-            Message::Fragment(fragment) if packet.outbound => {
+            Message::Fragment(fragment) => {
                 let bits = exchanges.fragment(direction, fragment)?;
-                Some(vec![Evidence {
-                    name: "udp-fragments",
-                    bits,
-                }])
+                let condemns = packet.outbound || exchanges.asked_for(direction, &fragment);
+                condemns.then(|| {
+                    vec![Evidence {
+                        name: "udp-fragments",
+                        bits,
+                    }]
+                })
             }
-            Message::Resend(_) | Message::Fragment(_) => None,
+            Message::Resend(_) => None,
         }
     }
 

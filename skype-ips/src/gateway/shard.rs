@@ -293,8 +293,10 @@ impl<Q: Queue> Shard<Q> {
                         "flow"
                     }
                     Subject::Endpoint(key) => {
-                        let result = self.gate.set_endpoint(&key, verdict);
-                        self.check(result);
+                        for key in std::iter::once(key).chain(key.listener()) {
+                            let result = self.gate.set_endpoint(&key, verdict);
+                            self.check(result);
+                        }
                         "endpoint"
                     }
                 };
@@ -302,8 +304,10 @@ impl<Q: Queue> Shard<Q> {
                 self.report(&flow, &finding, scope, names);
             }
             Event::Forgotten(key) => {
-                let result = self.gate.remove_endpoint(&key);
-                self.check(result);
+                for key in std::iter::once(key).chain(key.listener()) {
+                    let result = self.gate.remove_endpoint(&key);
+                    self.check(result);
+                }
             }
         }
     }

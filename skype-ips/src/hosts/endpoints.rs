@@ -53,7 +53,16 @@ struct Proved<F> {
 pub struct Endpoints<F> {
     candidates: Recent<EndpointKey, Candidate>,
     proved: Recent<EndpointKey, Proved<F>>,
+    /// The endpoint of each host that was proved or passed a test last.
+    speaking: Recent<Host, EndpointKey>,
     most: usize,
+}
+
+/// Zone and inside address.
+type Host = (u16, Address);
+
+fn host(key: &EndpointKey) -> Host {
+    (key.zone, key.inside)
 }
 
 impl<F: Copy> Endpoints<F> {
@@ -62,6 +71,7 @@ impl<F: Copy> Endpoints<F> {
         Self {
             candidates: Recent::default(),
             proved: Recent::default(),
+            speaking: Recent::default(),
             most: most.max(1),
         }
     }
@@ -79,6 +89,20 @@ impl<F: Copy> Endpoints<F> {
     /// Notes that a proved endpoint passed a test again.
     pub fn hit(&mut self, key: &EndpointKey, now: u64) {
         self.proved.touch(key, now);
+        self.speaks(key, now);
+    }
+
+    fn speaks(&mut self, key: &EndpointKey, now: u64) {
+        if self.speaking.get(&host(key)).is_none() && self.speaking.len() >= self.most {
+            self.speaking.pop_oldest();
+        }
+        self.speaking.insert(host(key), *key, now);
+    }
+
+    /// The states that a host's Skype sent last, on whatever port.
+    pub fn spoken(&self, zone: u16, inside: &Address) -> Option<&Generator> {
+        let key = self.speaking.get(&(zone, *inside))?;
+        Some(&self.proved.get(key)?.generator)
     }
 
     /// What is known of an unproved endpoint, remembered from now on. Says who had to go for it
@@ -95,7 +119,12 @@ impl<F: Copy> Endpoints<F> {
             {
                 forgotten = self.proved.pop_oldest().map(|(key, _)| key);
             }
-            self.candidates.insert(*key, Candidate::default(), now);
+            let generator = self.spoken(key.zone, &key.inside).map(Generator::heir);
+            let candidate = Candidate {
+                generator: generator.unwrap_or_default(),
+                ..Candidate::default()
+            };
+            self.candidates.insert(*key, candidate, now);
         }
         let candidate = self
             .candidates
@@ -112,6 +141,7 @@ impl<F: Copy> Endpoints<F> {
             .map(|candidate| candidate.generator)
             .unwrap_or_default();
         self.proved.insert(*key, Proved { finding, generator }, now);
+        self.speaks(key, now);
     }
 
     /// Forgets what was silent for too long; gives the next proved one that was, until `None`.
@@ -119,6 +149,7 @@ impl<F: Copy> Endpoints<F> {
         let before = now.saturating_sub(CANDIDATE_LIFE);
         while self.candidates.pop_older_than(before).is_some() {}
         let before = now.saturating_sub(PROVED_LIFE);
+        while self.speaking.pop_older_than(before).is_some() {}
         self.proved.pop_older_than(before).map(|(key, _)| key)
     }
 }

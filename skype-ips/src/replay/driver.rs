@@ -8,7 +8,7 @@ use skype_ips_common::layout::{
     Address, Counter, EndpointKey, FlowKey, GateConfig, PolicyEntry, UDP, Verdict, kind,
 };
 use skype_ips_common::mark::Code;
-use skype_ips_common::parse::{Fragment, Headers, Refusal, Slice, headers};
+use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
 
 use super::conversations::{Conversations, Detection};
 use super::report::Report;
@@ -203,7 +203,8 @@ impl Driver {
                 }
                 Outcome::Pass(_) => false,
             };
-            self.know_endpoint(&key, step.conversation);
+            let called = side != Side::InsideIngress && headers.tcp_flags & (SYN | ACK) == SYN;
+            self.know_endpoint(&key, called, step.conversation);
         }
         if let Some(index) = step.conversation {
             let conversation = self.conversations.get_mut(index);
@@ -353,28 +354,38 @@ impl Driver {
                                 evidence: names.clone(),
                                 endpoint: proved,
                             });
-                            self.tables.set_endpoint(&key, finding.verdict())
+                            for key in std::iter::once(key).chain(key.listener()) {
+                                let Ok(()) = self.tables.set_endpoint(&key, finding.verdict());
+                            }
+                            Ok(())
                         }
                     };
                     self.decide(conversation, finding, names, endpoint);
                 }
                 Event::Forgotten(key) => {
                     self.known.remove(&key);
-                    let Ok(()) = self.tables.remove_endpoint(&key);
+                    for key in std::iter::once(key).chain(key.listener()) {
+                        let Ok(()) = self.tables.remove_endpoint(&key);
+                    }
                 }
             }
         }
     }
 
     /// A UDP packet of a known endpoint decides its conversation.
-    fn know_endpoint(&mut self, key: &FlowKey, conversation: Option<usize>) {
-        if key.protocol != UDP {
+    /// So does a connection that is opened to the port of one (`called`).
+    fn know_endpoint(&mut self, key: &FlowKey, called: bool, conversation: Option<usize>) {
+        let endpoint = EndpointKey {
+            protocol: UDP,
+            ..key.endpoint()
+        };
+        if key.protocol != UDP && !(called && endpoint.listener().is_some()) {
             return;
         }
-        let Some(finding) = self.known.get(&key.endpoint()).copied() else {
+        let Some(finding) = self.known.get(&endpoint).copied() else {
             return;
         };
-        let proof = self.proofs.get(&key.endpoint()).and_then(|all| all.last());
+        let proof = self.proofs.get(&endpoint).and_then(|all| all.last());
         let evidence = proof.map_or(&[][..], |proof| &proof.evidence);
         let names = std::iter::once("endpoint").chain(evidence.iter().copied());
         let endpoint = proof.map(|proof| proof.endpoint);

@@ -40,7 +40,7 @@ fn proved_endpoints_make_room_for_each_other() {
     let mut trial = Trial::with(small());
     for port in 0..100 {
         let flow = FlowKey {
-            inside_port: port,
+            inside: mapped([10, 0, 0, port]),
             ..udp([198, 51, 100, 1], 9)
         };
         trial.datagram(flow, true, &probe(2, 7));
@@ -49,7 +49,7 @@ fn proved_endpoints_make_room_for_each_other() {
     }
     let known = (0..100).filter(|port| {
         let flow = FlowKey {
-            inside_port: *port,
+            inside: mapped([10, 0, 0, *port]),
             ..udp([198, 51, 100, 1], 9)
         };
         trial.engine.finding(&flow).is_some()

@@ -8,6 +8,8 @@
 
 mod enough;
 mod found;
+mod fragments;
+mod links;
 mod mangle;
 mod openings;
 mod script;

@@ -1,8 +1,6 @@
 //! Sessions that carry evidence which nothing looks at yet. A test that passes moves to a file of
 //! its own beside `found`.
 
-mod fragments;
-mod links;
 mod names;
 mod order;
 mod proxies;

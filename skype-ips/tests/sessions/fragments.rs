@@ -32,7 +32,6 @@ fn found(seed: u64, outbound: bool) -> bool {
 }
 
 #[test]
-#[ignore = "needs fragment sets as evidence (E5)"]
 fn a_directory_node_is_found_by_the_fragments_that_it_sends() {
     for seed in 0..50 {
         assert!(found(seed, true), "seed {seed}");
@@ -40,7 +39,6 @@ fn a_directory_node_is_found_by_the_fragments_that_it_sends() {
 }
 
 #[test]
-#[ignore = "needs fragment sets as evidence (E5)"]
 fn who_is_answered_in_fragments_is_found() {
     for seed in 0..50 {
         assert!(found(seed, false), "seed {seed}");

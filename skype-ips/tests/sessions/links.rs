@@ -32,7 +32,6 @@ fn connection(
 }
 
 #[test]
-#[ignore = "needs the link from an endpoint's IVs to a stream's (E11)"]
 fn a_stream_whose_iv_follows_the_endpoints_is_found() {
     for seed in 0..50 {
         let (session, flow) = connection(seed, false, |script, host| {
@@ -49,7 +48,6 @@ fn a_stream_whose_iv_follows_the_endpoints_is_found() {
 }
 
 #[test]
-#[ignore = "needs a known endpoint's port to count for TCP too"]
 fn connections_to_a_known_listeners_port_are_found() {
     for seed in 0..50 {
         let (session, flow) = connection(seed, true, |script, _| encrypted(&mut script.rng, 6));
@@ -58,7 +56,6 @@ fn connections_to_a_known_listeners_port_are_found() {
 }
 
 #[test]
-#[ignore = "needs the generator followed from one port of a host to another"]
 fn a_generator_that_goes_on_from_another_port_is_found_at_once() {
     for seed in 0..50 {
         let mut script = Script::new(seed);
