@@ -1,4 +1,4 @@
-//! Memory is bounded whatever arrives.
+//! Who has to make room when memory is full. How much there is at most: `tests/memory.rs`.
 
 use skype_ips::engine::Settings;
 use skype_ips_common::layout::{FlowKey, mapped};

@@ -19,7 +19,8 @@ use std::collections::{HashMap, HashSet};
 
 use skype_ips::lab::speech::Speaker;
 
-use crate::script::{Connection, Proof, SECOND};
+use crate::connections::{Connection, Proof};
+use crate::script::SECOND;
 use crate::wire::{Body, Packet, Path, SYN, Step};
 
 /// Bytes of a datagram up to its IV's end, and of what exchanges compare.
@@ -117,9 +118,9 @@ impl Patience {
         packets: 4,
         any_order: false,
     };
-    /// Anything that a receiver would put together.
+    /// What a receiver would put together of the first segment and seven more packets.
     pub(crate) const LONG: Self = Self {
-        packets: usize::MAX,
+        packets: 8,
         any_order: true,
     };
 }

@@ -6,6 +6,7 @@
 //! the reason.
 #![cfg(target_os = "linux")]
 
+mod connections;
 mod enough;
 mod found;
 mod fragments;

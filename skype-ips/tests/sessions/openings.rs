@@ -5,7 +5,7 @@ use skype_ips::lab::speech::Speaker::{Client, Server};
 use skype_ips::lab::speech::key_exchange::{self, KEY_LEN, MAX_PADDING};
 use skype_ips::lab::speech::{Generator, Process, Turn, encrypted, fake_tls, legacy, login};
 
-use crate::script::Proof;
+use crate::connections::Proof;
 
 /// The ways to open a connection that prove it by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,49 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use fastrand::Rng;
 use skype_ips::lab::speech::udp::{self, Noise};
-use skype_ips::lab::speech::{Process, Sent, Speaker, Turn, dns, encrypted, tls};
+use skype_ips::lab::speech::{Process, Sent};
 
-use crate::wire::{ACK, Body, FIN, Flow, Note, PSH, Packet, SYN, Step, TCP, UDP};
+use crate::connections::Connection;
+use crate::wire::{Body, Flow, Note, Packet, Step, UDP};
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
 
 /// The address under which inside hosts are seen outside.
 pub(crate) const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
-/// Payload of a full segment, bytes.
-const SEGMENT: usize = 1460;
-/// From one end to the other.
-const WAY: u64 = 20 * MS;
-
-/// What in a connection's opening proves it, whatever else may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// The first so many bytes of a stream.
-    Head(Speaker, usize),
-    /// Padding in the first segment of either end, behind this many bytes.
-    Padding(usize),
-    /// The first five bytes of both streams.
-    Blanks,
-}
-
-/// A connection of a session.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Connection {
-    pub(crate) flow: Flow,
-    /// Whether the inside host opened it.
-    pub(crate) outgoing: bool,
-    /// Any of these; none where nothing shows by itself.
-    pub(crate) proofs: &'static [Proof],
-    /// Bytes of what the client and the server say first.
-    pub(crate) first: [usize; 2],
-}
-
-impl Connection {
-    /// Whether what an end says leaves the inside network.
-    pub(crate) fn outbound(&self, speaker: Speaker) -> bool {
-        (speaker == Speaker::Client) == self.outgoing
-    }
-}
 
 /// A session: all packets, and which ends and connections are Skype's.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +66,7 @@ impl Host {
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) rng: Rng,
-    session: Session,
+    pub(crate) session: Session,
     exchanges: u32,
     draws: u32,
 }
@@ -129,29 +96,6 @@ impl Script {
     /// All UDP of the host's port is Skype.
     pub(crate) fn listens(&mut self, host: &Host) {
         self.session.endpoints.push(host.end.into());
-    }
-
-    /// Everyday traffic of the same hosts meanwhile: a name looked up, a page read.
-    pub(crate) fn everyday(&mut self, host: &mut Host) {
-        for index in 0..self.rng.u64(1..4) {
-            let (time, server) = (index * 5 * SECOND, self.peer());
-            let (id, name) = (self.rng.u16(..), "www.example.com");
-            let ends = (host.ephemeral(), SocketAddrV4::new(*server.ip(), 53));
-            self.session.innocent.push(Flow {
-                protocol: UDP,
-                inside: ends.0.into(),
-                outside: ends.1.into(),
-            });
-            let answer = dns::response(id, name, *server.ip());
-            self.datagram(time, ends, true, dns::query(id, name), Note::default());
-            self.datagram(time + 30 * MS, ends, false, answer, Note::default());
-            let hello = tls::client_hello(&mut self.rng, tls::Hello::Plain, name);
-            let mut turns = vec![Turn::client(tls::records(&hello, hello.len()))];
-            turns.extend(encrypted(&mut self.rng, 4));
-            let to = SocketAddrV4::new(*server.ip(), 443);
-            let page = Self::outgoing(host, to, &[]);
-            self.innocent(time + 40 * MS, page, &turns);
-        }
     }
 
     /// A new exchange's number.
@@ -254,102 +198,5 @@ impl Script {
             step: Some((*exchange, Step::Answer)),
         };
         self.datagram(time, (host.end, peer), false, ack, note);
-    }
-
-    /// A connection, from its first packet to its last; returns when it ends.
-    pub(crate) fn connect(&mut self, time: u64, mut connection: Connection, turns: &[Turn]) -> u64 {
-        connection.first = [Speaker::Client, Speaker::Server].map(|from| {
-            let first = turns.iter().find(|turn| turn.from == from);
-            first.map_or(0, |turn| turn.bytes.len())
-        });
-        self.session.connections.push(connection);
-        self.stream(time, connection, turns)
-    }
-
-    /// A connection of another program.
-    pub(crate) fn innocent(&mut self, time: u64, connection: Connection, turns: &[Turn]) -> u64 {
-        self.session.innocent.push(connection.flow);
-        self.stream(time, connection, turns)
-    }
-
-    fn stream(&mut self, mut time: u64, connection: Connection, turns: &[Turn]) -> u64 {
-        let mut next = [self.rng.u32(..), self.rng.u32(..)];
-        let packets = &mut self.session.packets;
-        let mut send = |time, from: Speaker, flags: u8, payload: &[u8]| {
-            let (own, other) = (from as usize, from.other() as usize);
-            let ack = if flags & ACK == 0 { 0 } else { next[other] };
-            packets.push(Packet {
-                time,
-                flow: connection.flow,
-                outbound: connection.outbound(from),
-                body: Body::Segment {
-                    flags,
-                    seq: next[own],
-                    ack,
-                    payload: payload.to_vec(),
-                },
-                note: Note::default(),
-            });
-            let counted = u32::from(flags & (SYN | FIN) != 0) + payload.len() as u32;
-            next[own] = next[own].wrapping_add(counted);
-        };
-        for (from, flags) in [
-            (Speaker::Client, SYN),
-            (Speaker::Server, SYN | ACK),
-            (Speaker::Client, ACK),
-        ] {
-            send(time, from, flags, &[]);
-            time += WAY;
-        }
-        for turn in turns {
-            for part in turn.bytes.chunks(SEGMENT) {
-                send(time, turn.from, PSH | ACK, part);
-                time += MS / 10;
-            }
-            time += WAY;
-            send(time, turn.from.other(), ACK, &[]);
-            time += self.rng.u64(1..30) * MS;
-        }
-        for from in [Speaker::Client, Speaker::Server] {
-            send(time, from, FIN | ACK, &[]);
-            time += WAY;
-        }
-        time
-    }
-
-    /// An outgoing connection of the host.
-    pub(crate) fn outgoing(
-        host: &mut Host,
-        peer: SocketAddrV4,
-        proofs: &'static [Proof],
-    ) -> Connection {
-        Connection {
-            flow: Flow {
-                protocol: TCP,
-                inside: host.ephemeral().into(),
-                outside: peer.into(),
-            },
-            outgoing: true,
-            proofs,
-            first: [0; 2],
-        }
-    }
-
-    /// A connection to the port on which the host listens.
-    pub(crate) fn incoming(
-        host: &Host,
-        peer: SocketAddrV4,
-        proofs: &'static [Proof],
-    ) -> Connection {
-        Connection {
-            flow: Flow {
-                protocol: TCP,
-                inside: host.end.into(),
-                outside: peer.into(),
-            },
-            outgoing: false,
-            proofs,
-            first: [0; 2],
-        }
     }
 }

@@ -104,10 +104,9 @@ pub(crate) fn missed(
         checked += 1;
         for packet in &packets {
             let flow = packet.flow;
-            if flow.protocol == UDP && flow.inside == end {
-                if is_found(&flow) != Some(true) {
-                    return Err(story(&packets, |one| one.inside == end, mangle));
-                }
+            let of_end = flow.protocol == UDP && flow.inside == end;
+            if of_end && is_found(&flow) != Some(true) {
+                return Err(story(&packets, |one| one.inside == end, mangle));
             }
         }
     }

@@ -230,16 +230,3 @@ proptest! {
         prop_assert!(proved_after(sents).is_some_and(|index| index <= 3));
     }
 }
-
-/// Slow; run by hand: `cargo test --release -p skype-ips --lib -- --ignored accusations`.
-#[test]
-#[ignore = "takes a minute in a release build"]
-fn a_day_of_a_campus_gives_no_accusations() {
-    // 10^8 datagrams with a counter in front and random words behind it, eight to an endpoint.
-    let mut words = unrelated(0x2545_f491);
-    for endpoint in 0..12_500_000_u32 {
-        let sents = words.by_ref().take(8).zip(0u16..);
-        let sents = sents.map(|(iv, id)| (1, sent(id, iv)));
-        assert_eq!(proved_after(sents), None, "{endpoint}");
-    }
-}

@@ -31,16 +31,28 @@ proptest! {
         prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     }
 
-    /// Whatever a receiver could put together.
+    /// What a receiver would put together, of eight packets with payload.
     #[test]
-    #[ignore = "needs openings put together from pieces that are short, late, or before their turn"]
-    fn openings_may_come_in_pieces_of_any_size_and_order(
+    #[ignore = "needs segments kept that come before their turn"]
+    fn openings_may_come_in_any_order(
+        kind in tcp(),
+        seed: u64,
+        mangle in Mangle::any(),
+    ) {
+        let outcome = trial::missed(&kind.session(seed), &mangle, Patience::LONG);
+        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    }
+
+    /// Segments sent again in pieces of one byte and more.
+    #[test]
+    #[ignore = "needs a first segment of less than 15 bytes to be worth a look"]
+    fn openings_may_come_in_pieces_of_any_size(
         kind in tcp(),
         seed: u64,
         mangle in Mangle::any(),
     ) {
         let mangle = Mangle { shortest_piece: 1, ..mangle };
-        let outcome = trial::missed(&kind.session(seed), &mangle, Patience::LONG);
+        let outcome = trial::missed(&kind.session(seed), &mangle, Patience::SHORT);
         prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     }
 
