@@ -24,6 +24,9 @@ pub const TCP_CANDIDATES: u8 = 3;
 pub const UDP_CANDIDATES: u8 = 8;
 /// Most packets that user space may ask for unfiltered.
 pub const MAX_MORE: u8 = 16;
+/// Packets of one handshake come within this, nanoseconds: clients try for longer, but each try
+/// that is answered is answered sooner.
+const HANDSHAKE: u64 = 10 * 1_000_000_000;
 /// A UDP flow silent for longer than this is a new one, nanoseconds.
 pub const UDP_GAP: u64 = 120 * 1_000_000_000;
 
@@ -296,7 +299,19 @@ fn update<P: Packet, T: Tables>(
         return false;
     };
     let silent = now.saturating_sub(flow.last_seen);
-    if opens || (headers.protocol == UDP && silent > UDP_GAP) {
+    // A SYN that is sent again, or comes after the answer to it, begins nothing new.
+    let bit = 1u8 << direction;
+    let head = if direction == OUTBOUND {
+        flow.head[0]
+    } else {
+        flow.head[1]
+    };
+    let of_this = if flow.heads & bit != 0 {
+        head == headers.tcp_seq.wrapping_add(1)
+    } else {
+        flow.heads != 0 && silent < HANDSHAKE
+    };
+    if (opens && !of_this) || (headers.protocol == UDP && silent > UDP_GAP) {
         flow.packets = [0; 2];
         flow.bytes = [0; 2];
         flow.heads = 0;
@@ -325,10 +340,13 @@ fn update<P: Packet, T: Tables>(
         *packets = packets.wrapping_add(1);
         *bytes = bytes.wrapping_add(u64::from(headers.ip_len));
     }
-    let bit = 1u8 << direction;
     if headers.tcp_flags & SYN != 0 {
         *head = headers.tcp_seq.wrapping_add(1);
         flow.heads |= bit;
+        // Its opening comes after all, behind a packet that overtook it.
+        if flow.stage == stage::WATCHED {
+            flow.stage = stage::INSPECT;
+        }
         return false;
     }
     if let Some(verdict) = verdict {

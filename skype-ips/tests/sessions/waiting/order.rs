@@ -20,7 +20,6 @@ proptest! {
     /// A SYN that is captured twice, or behind the SYN and ACK, and an ACK that comes before
     /// the only SYN of the other direction.
     #[test]
-    #[ignore = "needs a gate that keeps what it knows of a handshake whose packets come late or twice"]
     fn handshakes_may_come_in_any_order(
         kind in tcp(),
         seed: u64,
