@@ -5,6 +5,7 @@
 //! --release -p skype-ips --test random -- --nocapture`, or ten million with `-- --ignored
 //! never_accuses_ten_million`.
 
+mod counters;
 mod datagrams;
 mod odds;
 mod openings;

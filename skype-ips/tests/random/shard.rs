@@ -14,6 +14,14 @@ const MILLISECOND: u64 = 1_000_000;
 /// Accusations that are told in words.
 const EXAMPLES: usize = 5;
 
+/// Bytes of a packet that are told with an accusation.
+const HEAD: usize = 16;
+
+fn told(ms: u64, head: &[u8; HEAD]) -> String {
+    let digits: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\n  {ms} ms {digits}")
+}
+
 /// A kind of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -71,6 +79,8 @@ pub(crate) struct Shard {
     now: u64,
     next_tick: u64,
     hosts: u32,
+    /// When the host at hand said what: the heads of its packets and of the answers.
+    said: Vec<(u64, [u8; HEAD])>,
     pub(crate) tally: Tally,
 }
 
@@ -83,6 +93,7 @@ impl Shard {
             now: 1_000_000 * MILLISECOND,
             next_tick: 0,
             hosts: 0,
+            said: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -97,14 +108,21 @@ impl Shard {
                 Kind::Tcp(openings) => openings.connection(&mut self),
             }
             self.tally.expected += odds::of(*kind);
-            self.take_events(*kind);
+            self.take_events(kind);
         }
+        self.tally
+    }
+
+    /// What came of traffic that was fed from elsewhere.
+    pub(crate) fn end(mut self, what: &str) -> Tally {
+        self.take_events(&what);
         self.tally
     }
 
     /// A flow of a host that was never there before.
     pub(crate) fn host(&mut self, protocol: u8) -> FlowKey {
         self.hosts += 1;
+        self.said.clear();
         let [_, a, b, c] = self.hosts.to_be_bytes();
         self.tally.flows += 1;
         FlowKey {
@@ -159,16 +177,21 @@ impl Shard {
             payload,
             payload_len: payload.len() as u32,
         };
+        let mut head = [0; HEAD];
+        let len = payload.len().min(HEAD);
+        head[..len].copy_from_slice(&payload[..len]);
+        self.said.push((self.now / MILLISECOND, head));
         self.tally.packets += 1;
         self.engine.packet(&packet, &mut self.events);
     }
 
-    fn take_events(&mut self, kind: Kind) {
+    fn take_events(&mut self, kind: &dyn std::fmt::Debug) {
         for event in self.events.drain(..) {
             if let Event::Found { evidence, flow, .. } = event {
                 self.tally.accusations += 1;
                 if self.tally.examples.len() < EXAMPLES {
-                    let example = format!("accused: {kind:?} {evidence:?} {flow:?}");
+                    let said: String = self.said.iter().map(|(ms, head)| told(*ms, head)).collect();
+                    let example = format!("accused: {kind:?} {evidence:?} {flow:?}{said}");
                     self.tally.examples.push(example);
                 }
             }
