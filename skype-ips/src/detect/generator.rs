@@ -11,8 +11,10 @@ use skype_ips_common::lcg;
 
 use super::Evidence;
 
-/// Most steps between two datagrams sent within [`NEAR`] of each other.
-pub const MAX_STEPS: u32 = 65_536;
+/// Most steps between two datagrams sent within [`NEAR`] of each other. Words that differ by a
+/// multiple of 2^15, as those of a counter in front of a constant, are a multiple of 2^15 steps
+/// apart, always the same: they would fit every time if that were allowed.
+pub const MAX_STEPS: u32 = (1 << 15) - 1;
 /// Most steps between two datagrams sent within [`FAR`], and between a datagram and its repetition.
 pub const MAX_STEPS_FAR: u32 = 1024;
 /// Time in which a working client takes at most [`MAX_STEPS`] steps, nanoseconds.
