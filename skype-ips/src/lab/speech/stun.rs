@@ -7,18 +7,12 @@ use super::noise;
 pub mod attribute {
     /// Version of the TURN dialect, 6.
     pub const MS_VERSION: u16 = 0x8008;
-    /// Number of the application.
-    pub const APP_ID: u16 = 0x8037;
-    /// Sequence number.
-    pub const SEQUENCE: u16 = 0x8050;
     /// Identifier of the ICE candidate.
     pub const CANDIDATE: u16 = 0x8054;
     /// Quality of service of the stream.
     pub const SERVICE_QUALITY: u16 = 0x8055;
     /// Version of the ICE implementation, 3.
     pub const IMPLEMENTATION_VERSION: u16 = 0x8070;
-    /// Session of multiplexed TURN.
-    pub const MULTIPLEXED_SESSION: u16 = 0x8095;
 }
 
 const BINDING_REQUEST: u16 = 0x0001;

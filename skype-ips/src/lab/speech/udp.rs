@@ -152,6 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn skype_out_keeps_four_bytes_and_changes_the_fifth() {
+        let connection = [0x00, 0x6b, 0x2c, 0xf5];
+        let packets = [1, 2].map(|changing| skype_out(connection, changing, &[9; 2]));
+        assert_eq!(packets[0], [0x00, 0x6b, 0x2c, 0xf5, 1, 9, 9]);
+        assert_eq!(packets[1][..5], [0x00, 0x6b, 0x2c, 0xf5, 2]);
+    }
+
+    #[test]
     fn the_last_fragment_says_so() {
         let part = |index, last| Part {
             id: 0xe91e,
