@@ -278,6 +278,7 @@ fn compare(twins: &mut Twins, file: &Path, through: Through) -> (u64, u64) {
             .get(headers.payload_offset as usize..)
             .unwrap_or_default();
         let packet = Packet {
+            number: record.number,
             now: record.timestamp,
             key,
             outbound,

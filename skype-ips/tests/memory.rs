@@ -34,6 +34,7 @@ impl Trial {
     fn packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) {
         self.now += MILLISECOND / 50;
         let packet = Packet {
+            number: 1,
             now: self.now,
             key,
             outbound,

@@ -1,5 +1,7 @@
 //! How the tests on a TCP connection add up.
 
+use std::ops::Range;
+
 use super::certificate::Certificate;
 use super::client_hello::Hello;
 use super::http::{self, Purpose, Request};
@@ -34,33 +36,91 @@ pub enum Judgement {
     Foreign,
 }
 
+/// What a test on names says.
+enum Named {
+    No,
+    Short,
+    Proved(Evidence),
+}
+
 /// `tls-server-name`: the name is the client's own choice, so the odds are those of its bytes.
-fn server_name(hello: &Hello, names: &Names) -> Outcome {
+fn server_name(head: &Head, hello: &Hello, names: &Names) -> Named {
     match hello {
         Hello::Name(name) => match names.owner(name) {
-            Some((domain, Owner::Skype)) => Outcome::Yes(8 * domain.len() as u32),
-            _ => Outcome::No,
+            Some((domain, Owner::Skype)) => {
+                let evidence = Evidence::new("tls-server-name", 8 * domain.len() as u32);
+                let says = format!("the server that the client asks for, {name}");
+                Named::Proved(evidence.citing_stream(head, place(head, name), says))
+            }
+            _ => Named::No,
         },
-        Hello::Short => Outcome::Short,
-        Hello::No | Hello::Nameless => Outcome::No,
+        Hello::Short => Named::Short,
+        Hello::No | Hello::Nameless => Named::No,
     }
 }
 
 /// `tls-certificate-name`: the server's own certificate is for Skype's names, and for no name of
 /// anybody else's. Names of Microsoft's that no pack knows belong to the same operator.
-fn certificate_name(stream: &[u8], names: &Names) -> Outcome {
-    let found = match certificate::read(stream) {
+fn certificate_name(answer: &Head, names: &Names) -> Named {
+    let found = match certificate::read(answer.bytes()) {
         Certificate::Names(found) => found,
-        Certificate::Short => return Outcome::Short,
-        Certificate::No => return Outcome::No,
+        Certificate::Short => return Named::Short,
+        Certificate::No => return Named::No,
     };
-    let owners: Vec<_> = found.iter().filter_map(|name| names.owner(name)).collect();
-    if owners.iter().any(|(_, owner)| *owner != Owner::Skype) {
-        return Outcome::No;
+    let owners: Vec<_> = found
+        .iter()
+        .filter_map(|name| Some((name, names.owner(name)?)))
+        .collect();
+    if owners.iter().any(|(_, (_, owner))| *owner != Owner::Skype) {
+        return Named::No;
     }
     match owners.first() {
-        Some((domain, _)) => Outcome::Yes(8 * domain.len() as u32),
-        None => Outcome::No,
+        Some((name, (domain, _))) => {
+            let evidence = Evidence::new("tls-certificate-name", 8 * domain.len() as u32);
+            let says = format!("a name in the server's certificate, {name}");
+            Named::Proved(evidence.citing_stream(answer, place(answer, name), says))
+        }
+        None => Named::No,
+    }
+}
+
+/// Where a text stands in a stream, in letters of either case; where records cut it, the whole
+/// stream so far.
+fn place(head: &Head, text: &str) -> Range<usize> {
+    let mut windows = head.bytes().windows(text.len().max(1));
+    match windows.position(|window| window.eq_ignore_ascii_case(text.as_bytes())) {
+        Some(at) => at..at + text.len(),
+        None => 0..head.bytes().len(),
+    }
+}
+
+/// What the bytes of a test on one stream are, in words.
+fn cite(name: &'static str, bits: u32, head: &Head) -> Evidence {
+    let evidence = Evidence::new(name, bits);
+    match name {
+        "tls-fake-client" => evidence
+            .citing_stream(head, 0..56, "the hello with which Skype poses as SSL, always the same")
+            .citing_stream(
+                head,
+                56..72,
+                "its challenge: each byte is 205 times the one before plus 113, modulo 256",
+            ),
+        "tls-fake-server" => evidence.citing_stream(
+            head,
+            0..79,
+            "the answer with which Skype poses as TLS: a time of 2004 and a random that never change",
+        ),
+        "tcp-legacy-stream" => evidence
+            .citing_stream(head, 6..13, "known text under a part of the keystream")
+            .citing_stream(
+                head,
+                16..23,
+                "the same keystream again: what it covers are low bytes of the generator, in a row",
+            ),
+        _ => {
+            let from = login::place(head.bytes());
+            evidence.citing_stream(head, from, "the head of a login, which TLS forbids")
+        }
     }
 }
 
@@ -74,22 +134,21 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
         let hello = client_hello::read(bytes);
         match hello {
             Hello::Name(_) => foreign = true,
-            Hello::Nameless => match certificate_name(answer.bytes(), names) {
-                Outcome::Yes(bits) => {
-                    let name = "tls-certificate-name";
-                    return Judgement::Proved(
-                        Kind::Service(Purpose::Other),
-                        Evidence { name, bits },
-                    );
+            Hello::Nameless => match certificate_name(answer, names) {
+                Named::Proved(evidence) => {
+                    return Judgement::Proved(Kind::Service(Purpose::Other), evidence);
                 }
-                Outcome::Short => open = true,
-                Outcome::No => foreign = true,
+                Named::Short => open = true,
+                Named::No => foreign = true,
             },
             Hello::No | Hello::Short => {}
         }
         match http::read(bytes, names) {
-            Request::Skype(purpose, name, bits) => {
-                return Judgement::Proved(Kind::Service(purpose), Evidence { name, bits });
+            Request::Skype(purpose, name, text, bits) => {
+                let says = format!("what the client writes into its request, {text}");
+                let evidence =
+                    Evidence::new(name, bits).citing_stream(head, place(head, &text), says);
+                return Judgement::Proved(Kind::Service(purpose), evidence);
             }
             Request::Short => open = true,
             Request::Other => foreign = true,
@@ -100,16 +159,18 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
         } else {
             Outcome::No
         };
+        match server_name(head, &hello, names) {
+            Named::Proved(evidence) => {
+                return Judgement::Proved(Kind::Service(Purpose::Other), evidence);
+            }
+            Named::Short => open = true,
+            Named::No => {}
+        }
         for (name, kind, outcome) in [
             ("tls-fake-client", Kind::Signaling, tls::fake_client(bytes)),
             ("tls-fake-server", Kind::Signaling, tls::fake_server(bytes)),
             ("login-handshake", Kind::Login, login::message(bytes)),
             ("login-handshake", Kind::Login, unanswered),
-            (
-                "tls-server-name",
-                Kind::Service(Purpose::Other),
-                server_name(&hello, names),
-            ),
             (
                 "tcp-legacy-stream",
                 Kind::Signaling,
@@ -117,7 +178,7 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
             ),
         ] {
             match outcome {
-                Outcome::Yes(bits) => return Judgement::Proved(kind, Evidence { name, bits }),
+                Outcome::Yes(bits) => return Judgement::Proved(kind, cite(name, bits, head)),
                 Outcome::Short => open |= !bytes.is_empty(),
                 Outcome::No => {}
             }
@@ -128,20 +189,28 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
     }
     let [one, other] = heads;
     if let Outcome::Yes(bits) = login::blank_records([one.bytes(), other.bytes()]) {
-        let name = "login-handshake";
-        return Judgement::Proved(Kind::Login, Evidence { name, bits });
+        let says = "a record of length zero, which TLS forbids";
+        let evidence = Evidence::new("login-handshake", bits)
+            .citing_stream(one, 0..5, says)
+            .citing_stream(other, 0..5, says);
+        return Judgement::Proved(Kind::Login, evidence);
     }
     let mut bits = 0;
+    let mut exchange = Evidence::new("tcp-key-exchange", 0);
     for (head, other) in [(one, other), (other, one)] {
         if let Outcome::Yes(more) = tcp::key_exchange(head.first_segment(), head.first_len()) {
             bits += more;
+            exchange = exchange.citing_stream(
+                head,
+                tcp::KEY_LEN..head.first_segment().len(),
+                "padding behind a key: each byte is 205 times the one before plus 113, modulo 256",
+            );
             // What it lacks the other end's padding can still bring.
             open |= other.bytes().is_empty();
         }
     }
     if bits >= PROOF {
-        let name = "tcp-key-exchange";
-        return Judgement::Proved(Kind::Signaling, Evidence { name, bits });
+        return Judgement::Proved(Kind::Signaling, Evidence { bits, ..exchange });
     }
     if open {
         Judgement::Open

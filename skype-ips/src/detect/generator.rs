@@ -7,6 +7,8 @@
 //!
 //! [companion]: Companion
 
+use std::ops::Range;
+
 use skype_ips_common::lcg;
 
 use super::Evidence;
@@ -26,6 +28,8 @@ pub const FAR: u64 = 300 * SECOND;
 pub const PROOF: i32 = 42;
 
 const SECOND: u64 = 1_000_000_000;
+/// Where the IV stands in a type-2 datagram.
+const IV: Range<u32> = 3..7;
 /// Steps back that are evidence: datagrams can overtake each other at the start of a sequence.
 const REORDERED: u32 = 64;
 /// Steps back that are at least not held against the endpoint.
@@ -40,6 +44,8 @@ const MOST_OWED: i32 = -16;
 /// More says nothing.
 const CEILING: i32 = 256;
 const HEADS: usize = 3;
+/// Pairs that are remembered for the proof to cite; any working client is proved within four.
+const CITED: usize = 4;
 
 /// The clear fields of a type-2 datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +88,8 @@ pub enum Trial {
 struct Head {
     at: u64,
     sent: Sent,
+    /// The datagram's number.
+    packet: u64,
     /// Whether another state led here.
     extended: bool,
     /// Whether another port of the host sent it.
@@ -127,6 +135,19 @@ impl Head {
     }
 }
 
+/// Two datagrams whose states are kin.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    /// Number and state of the one seen first.
+    from: (u64, u32),
+    /// The same of the other.
+    to: (u64, u32),
+    /// Steps from the first to the other; back if it was overtaken.
+    steps: u32,
+    back: bool,
+    repetition: bool,
+}
+
 /// The case against one endpoint, from its own datagrams only.
 #[derive(Clone, Debug, Default)]
 pub struct Generator {
@@ -139,11 +160,13 @@ pub struct Generator {
     pair_bits: u32,
     companion_counted: bool,
     companion_worthless: bool,
+    /// The newest pairs that counted.
+    pairs: Vec<Pair>,
 }
 
 impl Generator {
-    /// Takes in a datagram sent at `now` (nanoseconds).
-    pub fn observe(&mut self, now: u64, sent: Sent, companion: Companion) -> Trial {
+    /// Takes in a datagram sent at `now` (nanoseconds); `packet` is its number.
+    pub fn observe(&mut self, now: u64, sent: Sent, companion: Companion, packet: u64) -> Trial {
         if self.heads.iter().flatten().any(|head| head.sent == sent) {
             return Trial::Neutral;
         }
@@ -169,11 +192,13 @@ impl Generator {
                     self.heads[place] = Some(Head {
                         at: now,
                         sent,
+                        packet,
                         extended: true,
                         inherited: false,
                     });
                     let bits = odds(steps, compared) + known_host(&head);
                     self.credit(bits, bonus, companion);
+                    self.pair(&head, (packet, sent.iv), (steps, false), companion);
                     return Trial::Fits;
                 }
                 Relation::Earlier(steps) if steps <= REORDERED && !head.extended => {
@@ -187,6 +212,7 @@ impl Generator {
                         ..head
                     });
                     self.credit(odds(steps, compared), bonus, companion);
+                    self.pair(&head, (packet, sent.iv), (steps, true), companion);
                     return Trial::Fits;
                 }
                 Relation::Earlier(_) => return Trial::Neutral,
@@ -194,7 +220,7 @@ impl Generator {
                 Relation::TooOld => {}
             }
         }
-        self.begin(now, sent);
+        self.begin(now, sent, packet);
         if !tried {
             return Trial::Neutral;
         }
@@ -202,6 +228,7 @@ impl Generator {
         self.companion_worthless |= counted || companion != Companion::None;
         if self.score <= 0 {
             (self.pair_bits, self.repetition_bits) = (0, 0);
+            self.pairs = Vec::new();
             self.companion_counted = false;
         }
         Trial::Fails
@@ -223,8 +250,22 @@ impl Generator {
         *total = (*total + bits).min(CEILING as u32);
     }
 
+    /// Remembers a pair that counted; `steps` says how many, and whether back.
+    fn pair(&mut self, from: &Head, to: (u64, u32), steps: (u32, bool), companion: Companion) {
+        if self.pairs.len() == CITED {
+            self.pairs.remove(0);
+        }
+        self.pairs.push(Pair {
+            from: (from.packet, from.sent.iv),
+            to,
+            steps: steps.0,
+            back: steps.1,
+            repetition: companion != Companion::None,
+        });
+    }
+
     /// Keeps the state as the start of another sequence, in the place of the longest silent.
-    fn begin(&mut self, now: u64, sent: Sent) {
+    fn begin(&mut self, now: u64, sent: Sent, packet: u64) {
         let place = self
             .heads
             .iter_mut()
@@ -233,6 +274,7 @@ impl Generator {
             *place = Some(Head {
                 at: now,
                 sent,
+                packet,
                 extended: false,
                 inherited: false,
             });
@@ -252,10 +294,11 @@ impl Generator {
         }
     }
 
-    /// How many steps `word` is on from the newest state, if that was sent within [`FAR`].
-    pub fn steps_to(&self, now: u64, word: u32) -> Option<u32> {
+    /// How many steps `word` is on from the newest state, if that was sent within [`FAR`], and
+    /// the number of the datagram that showed that state.
+    pub fn steps_to(&self, now: u64, word: u32) -> Option<(u32, u64)> {
         let newest = self.heads.iter().flatten().max_by_key(|head| head.at)?;
-        (newest.age(now) <= FAR).then(|| lcg::distance(newest.sent.iv, word))
+        (newest.age(now) <= FAR).then(|| (lcg::distance(newest.sent.iv, word), newest.packet))
     }
 
     /// The evidence, if it is proof by now.
@@ -268,7 +311,35 @@ impl Generator {
             ("udp-retransmission", self.repetition_bits),
         ];
         let parts = parts.into_iter().filter(|(_, bits)| *bits > 0);
-        Some(parts.map(|(name, bits)| Evidence { name, bits }).collect())
+        Some(parts.map(|(name, bits)| self.cite(name, bits)).collect())
+    }
+
+    fn cite(&self, name: &'static str, bits: u32) -> Evidence {
+        let repetition = name == "udp-retransmission";
+        let mut evidence = Evidence::new(name, bits);
+        let mut last = None;
+        for pair in self
+            .pairs
+            .iter()
+            .filter(|pair| pair.repetition == repetition)
+        {
+            let (packet, iv) = pair.from;
+            if last != Some(packet) {
+                let says = format!("IV {iv:08x}, a state of the generator");
+                evidence = evidence.citing(packet, IV, says);
+            }
+            let (packet, iv) = pair.to;
+            let (steps, from) = (pair.steps, pair.from.0);
+            let ending = if steps == 1 { "" } else { "s" };
+            let way = if pair.back { "before" } else { "after" };
+            let mut says = format!("IV {iv:08x}, {steps} step{ending} {way} that of packet {from}");
+            if repetition {
+                says += "; ID, CRC and length repeat an earlier message's";
+            }
+            evidence = evidence.citing(packet, IV, says);
+            last = Some(packet);
+        }
+        evidence
     }
 }
 

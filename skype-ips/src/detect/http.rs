@@ -29,8 +29,8 @@ pub enum Request {
     Other,
     /// It may become one.
     Short,
-    /// One, with what proves it and how surely.
-    Skype(Purpose, &'static str, u32),
+    /// One: the name of the evidence, the text that it rests on, and the odds as bits.
+    Skype(Purpose, &'static str, String, u32),
 }
 
 /// Reads a request as far as it is at hand.
@@ -65,10 +65,12 @@ pub fn read(stream: &[u8], names: &Names) -> Request {
         .and_then(|host| normal(host.split(':').next().unwrap_or_default()))
         .unwrap_or_default();
     if let Some((domain, Owner::Skype)) = names.owner(&host) {
-        return Request::Skype(purpose(&host, path), "http-host", 8 * domain.len() as u32);
+        let bits = 8 * domain.len() as u32;
+        return Request::Skype(purpose(&host, path), "http-host", host, bits);
     }
-    if value("user-agent").is_some_and(|agent| agent.starts_with(AGENT)) {
-        return Request::Skype(Purpose::Other, "http-user-agent", 8 * AGENT.len() as u32);
+    if let Some(agent) = value("user-agent").filter(|agent| agent.starts_with(AGENT)) {
+        let bits = 8 * AGENT.len() as u32;
+        return Request::Skype(Purpose::Other, "http-user-agent", agent.to_owned(), bits);
     }
     if whole {
         Request::Other
@@ -108,7 +110,12 @@ mod tests {
 
     #[test]
     fn the_version_check_of_old_and_new_clients_is_read() {
-        let expected = Request::Skype(Purpose::VersionCheck, "http-host", 72);
+        let expected = Request::Skype(
+            Purpose::VersionCheck,
+            "http-host",
+            "ui.skype.com".into(),
+            72,
+        );
         let old =
             "GET http://ui.skype.com/ui/2/1.2.0.18/en/getlatestversion?ver=1.2 HTTP/1.1\r\n\r\n";
         assert_eq!(said(old), expected);
@@ -142,12 +149,17 @@ mod tests {
         let status = "GET /smallicon/echo123 HTTP/1.0\r\nHost: mystatus.skype.com\r\n\r\n";
         assert_eq!(
             said(status),
-            Request::Skype(Purpose::WebStatus, "http-host", 72)
+            Request::Skype(
+                Purpose::WebStatus,
+                "http-host",
+                "mystatus.skype.com".into(),
+                72
+            )
         );
         let agent = "GET /x HTTP/1.1\r\nHost: 192.0.2.1\r\nUser-Agent: Skype WISPr\r\n\r\n";
         assert_eq!(
             said(agent),
-            Request::Skype(Purpose::Other, "http-user-agent", 40)
+            Request::Skype(Purpose::Other, "http-user-agent", "Skype WISPr".into(), 40)
         );
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Ehlert et al. (2006), Baset & Schulzrinne (2004); measured in open captures of 2006 and 2015.
 
+use std::ops::Range;
+
 use super::{Outcome, begins};
 
 /// What the client sends first: a handshake record of length zero, which TLS forbids.
@@ -44,6 +46,19 @@ fn head(stream: &[u8]) -> Outcome {
         (Outcome::Short, _) | (_, Outcome::Short) => Outcome::Short,
         (Outcome::No, Outcome::No) => Outcome::No,
     }
+}
+
+/// Where the message stands that [`message`] or [`unanswered`] found.
+pub fn place(stream: &[u8]) -> Range<usize> {
+    let start = match begins(stream, &CLIENT_BLANK) {
+        Outcome::Yes(_) if stream.len() > CLIENT_BLANK.len() => CLIENT_BLANK.len(),
+        _ => 0,
+    };
+    let len = match begins(&stream[start..], &OLD_LOGIN) {
+        Outcome::Yes(_) => OLD_LOGIN.len(),
+        _ => RECORD.len() + 1 + NEW_LOGIN.len(),
+    };
+    start..(start + len).min(stream.len())
 }
 
 /// One direction: the client's blank record in a segment of its own, not yet answered. TLS forbids

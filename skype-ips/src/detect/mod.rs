@@ -17,6 +17,9 @@
 //!
 //! The facts, their sources and the odds are in `docs/detection.md`.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 pub mod certificate;
 pub mod client_hello;
 pub mod flow;
@@ -32,12 +35,70 @@ pub mod tls_records;
 pub mod udp;
 
 /// A named piece of evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// Its name in reports, such as `udp-generator`.
     pub name: &'static str,
     /// Odds of chance: one in 2^bits.
     pub bits: u32,
+    /// The bytes that it rests on, in the order in which they make sense.
+    pub cited: Vec<Citation>,
+}
+
+/// Payload bytes of a packet that evidence rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Citation {
+    /// Number of the packet, as [`crate::engine::Packet::number`] had it.
+    pub packet: u64,
+    /// Where in the packet's payload they begin.
+    pub offset: u32,
+    /// How many they are.
+    pub len: u32,
+    /// What they are, in words.
+    pub says: Cow<'static, str>,
+}
+
+impl Evidence {
+    /// Evidence that cites nothing yet.
+    pub const fn new(name: &'static str, bits: u32) -> Self {
+        Self {
+            name,
+            bits,
+            cited: Vec::new(),
+        }
+    }
+
+    /// The same, resting on `bytes` of a packet's payload.
+    #[must_use]
+    pub fn citing(
+        mut self,
+        packet: u64,
+        bytes: Range<u32>,
+        says: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.cited.push(Citation {
+            packet,
+            offset: bytes.start,
+            len: bytes.end.saturating_sub(bytes.start),
+            says: says.into(),
+        });
+        self
+    }
+
+    /// The same, resting on `bytes` of a stream, one citation for each packet that brought some.
+    #[must_use]
+    pub fn citing_stream(
+        mut self,
+        stream: &stream::Head,
+        bytes: Range<usize>,
+        says: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let says = says.into();
+        for (packet, part) in stream.brought(bytes) {
+            self = self.citing(packet, part, says.clone());
+        }
+        self
+    }
 }
 
 /// What a test says of the bytes at hand.

@@ -118,6 +118,16 @@ impl Message {
 struct Remembered {
     at: u64,
     sent: Sent,
+    packet: u64,
+}
+
+/// A message that was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its clear fields.
+    pub sent: Sent,
+    /// Its packet's number.
+    pub packet: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +136,38 @@ struct Challenged {
     /// The direction of the message, not of the NACK.
     direction: usize,
     challenge: u32,
-    message: Sent,
+    message: Asked,
+    packet: u64,
+}
+
+/// What a resend repeats, field by field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resent {
+    /// Odds of chance, as bits.
+    pub bits: u32,
+    /// Number of the message's packet.
+    pub message: u64,
+    /// Number of the NACK's packet.
+    pub nack: u64,
+}
+
+/// The parts of a big answer so far.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    last: Fragment,
+    /// Pairs that fitted.
+    pairs: u32,
+    /// Numbers of the newest three packets, the oldest first.
+    packets: [u64; 3],
+}
+
+/// A set of parts that fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentSet {
+    /// Odds of chance, as bits.
+    pub bits: u32,
+    /// Numbers of the newest three packets, the oldest first.
+    pub packets: [u64; 3],
 }
 
 /// The recent messages of one flow, for the tests between them. Directions are 0 and 1.
@@ -135,13 +176,13 @@ pub struct Exchanges {
     /// Per direction, the oldest first.
     messages: [Vec<Remembered>; 2],
     challenged: Option<Challenged>,
-    /// The last part of each direction, and how many pairs of its set fitted.
-    fragments: [Option<(Fragment, u32)>; 2],
+    fragments: [Option<Parts>; 2],
 }
 
 impl Exchanges {
     /// Takes in a type-2 message and says whether it repeats one.
-    pub fn message(&mut self, now: u64, direction: usize, sent: Sent) -> Companion {
+    /// `packet` is its number.
+    pub fn message(&mut self, now: u64, direction: usize, sent: Sent, packet: u64) -> Companion {
         let known = &mut self.messages[direction & 1];
         if known.iter().any(|old| old.sent == sent) {
             return Companion::None;
@@ -158,7 +199,11 @@ impl Exchanges {
         if known.len() == REMEMBERED {
             known.remove(0);
         }
-        known.push(Remembered { at: now, sent });
+        known.push(Remembered {
+            at: now,
+            sent,
+            packet,
+        });
         if repeats {
             Companion::Repetition { varied }
         } else {
@@ -167,41 +212,68 @@ impl Exchanges {
     }
 
     /// Takes in an ACK or NACK and says which message of the other direction it answers.
-    pub fn answer(&mut self, now: u64, direction: usize, answer: &Answer) -> Option<Sent> {
+    /// `packet` is its number.
+    pub fn answer(
+        &mut self,
+        now: u64,
+        direction: usize,
+        answer: &Answer,
+        packet: u64,
+    ) -> Option<Asked> {
         let asked = (direction & 1) ^ 1;
         let message = self.messages[asked].iter().rev().find(|message| {
             message.sent.id == answer.id && now.saturating_sub(message.at) <= ANSWER_WITHIN
         })?;
-        let message = message.sent;
+        let message = Asked {
+            sent: message.sent,
+            packet: message.packet,
+        };
         if answer.nack {
             self.challenged = Some(Challenged {
                 at: now,
                 direction: asked,
                 challenge: answer.challenge,
                 message,
+                packet,
             });
         }
         Some(message)
     }
 
-    /// Takes in a part of a big answer; gives the odds of its set as bits once two pairs of parts
-    /// fit. Each pair has equal headers and IVs apart by exactly two steps a part: 32 bits.
-    pub fn fragment(&mut self, direction: usize, fragment: Fragment) -> Option<u32> {
+    /// Takes in a part of a big answer (`packet` is its number); gives the odds of its set once
+    /// two pairs of parts fit. Each pair has equal headers and IVs apart by exactly two steps a
+    /// part: 32 bits.
+    pub fn fragment(
+        &mut self,
+        direction: usize,
+        fragment: Fragment,
+        packet: u64,
+    ) -> Option<FragmentSet> {
         let place = &mut self.fragments[direction & 1];
-        let pairs = match place {
-            Some((last, _)) if *last == fragment => return None,
-            Some((last, pairs))
-                if (last.id, last.request) == (fragment.id, fragment.request)
-                    && last.index < fragment.index
-                    && lcg::distance(last.iv, fragment.iv)
-                        == 2 * u32::from(fragment.index - last.index) =>
+        let (pairs, packets) = match place {
+            Some(parts) if parts.last == fragment => return None,
+            Some(Parts {
+                last,
+                pairs,
+                packets: [_, older, newer],
+            }) if (last.id, last.request) == (fragment.id, fragment.request)
+                && last.index < fragment.index
+                && lcg::distance(last.iv, fragment.iv)
+                    == 2 * u32::from(fragment.index - last.index) =>
             {
-                *pairs + 1
+                (*pairs + 1, [*older, *newer, packet])
             }
-            _ => 0,
+            _ => (0, [packet; 3]),
         };
-        *place = Some((fragment, pairs));
-        (pairs >= 2).then_some(32 * pairs)
+        *place = Some(Parts {
+            last: fragment,
+            pairs,
+            packets,
+        });
+        (pairs >= 2).then_some(FragmentSet {
+            bits: 32 * pairs,
+            packets,
+        })
     }
 
     /// Whether a part answers a message that the other direction sent.
@@ -210,7 +282,7 @@ impl Exchanges {
         asked.iter().any(|one| one.sent.id == fragment.request)
     }
 
-    /// Whether a resend answers the flow's last NACK in every field; gives its odds as bits.
+    /// Whether a resend answers the flow's last NACK in every field, and with what odds.
     /// `destination` is the address it is sent to, `None` for IPv6.
     pub fn resend(
         &self,
@@ -218,17 +290,22 @@ impl Exchanges {
         direction: usize,
         resend: &Resend,
         destination: Option<Ipv4Addr>,
-    ) -> Option<u32> {
+    ) -> Option<Resent> {
         let nack = self.challenged?;
+        let message = nack.message.sent;
         let holds = nack.direction == direction
             && now.saturating_sub(nack.at) <= ANSWER_WITHIN
-            && resend.id == nack.message.id
+            && resend.id == message.id
             && resend.challenge == nack.challenge
-            && resend.check == nack.message.check
-            && resend.len == nack.message.len.saturating_add(5)
+            && resend.check == message.check
+            && resend.len == message.len.saturating_add(5)
             && destination.is_none_or(|destination| destination == resend.destination);
         // ID 16, challenge 32, CRC 32, and the address.
-        holds.then_some(if destination.is_some() { 112 } else { 80 })
+        holds.then_some(Resent {
+            bits: if destination.is_some() { 112 } else { 80 },
+            message: nack.message.packet,
+            nack: nack.packet,
+        })
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use skype_ips_common::layout::{EndpointKey, FlowKey, TCP, UDP, Verdict, kind};
 
-pub use crate::detect::Evidence;
 use crate::detect::knowledge::Knowledge;
+pub use crate::detect::{Citation, Evidence};
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
 use crate::policy::{Class, Confidence, Role};
@@ -45,6 +45,8 @@ impl Default for Settings {
 /// A packet that the gate chose.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
+    /// Number by which evidence cites it: of a capture's packets their place in the file, from 1.
+    pub number: u64,
     /// Nanoseconds of a clock that doesn't go backwards.
     pub now: u64,
     /// The flow.

@@ -14,10 +14,10 @@ const LINKED: u32 = 4096;
 /// `tcp-udp-generator`: a stream of a host whose Skype is known begins with an IV that follows
 /// from its datagrams'. It proves streams that are too short to prove themselves.
 fn stream_link(steps: u32) -> Option<Evidence> {
-    (1..=LINKED).contains(&steps).then(|| Evidence {
-        name: "tcp-udp-generator",
-        bits: 32 - steps.next_power_of_two().ilog2(),
-    })
+    let bits = || 32 - steps.next_power_of_two().ilog2();
+    (1..=LINKED)
+        .contains(&steps)
+        .then(|| Evidence::new("tcp-udp-generator", bits()))
 }
 
 impl Engine {
@@ -39,14 +39,24 @@ impl Engine {
             packet.tcp_seq,
             packet.payload,
             packet.payload_len,
+            packet.number,
             roomy,
         );
         if !new {
             return Answer::default();
         }
         let link = program.and_then(|generator| {
-            let word = opening.heads()[OUTBOUND].bytes().first_chunk()?;
-            stream_link(generator.steps_to(now, u32::from_be_bytes(*word))?)
+            let head = &opening.heads()[OUTBOUND];
+            let word = u32::from_be_bytes(*head.bytes().first_chunk()?);
+            let (steps, datagram) = generator.steps_to(now, word)?;
+            let says = format!(
+                "IV {word:08x}, {steps} steps after that of the host's datagram {datagram}"
+            );
+            Some(
+                stream_link(steps)?
+                    .citing(datagram, 3..7, "IV of the host's newest datagram")
+                    .citing_stream(head, 0..4, says),
+            )
         });
         let judgement = match judge(opening.heads(), acquainted, &self.knowledge.names) {
             Judgement::Open | Judgement::Nothing if link.is_some() => link

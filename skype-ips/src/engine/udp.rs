@@ -51,74 +51,102 @@ impl Engine {
         message: Message,
         events: &mut Vec<Event>,
     ) -> Option<Vec<Evidence>> {
-        let now = packet.now;
+        let (now, number) = (packet.now, packet.number);
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
         let exchanges = self.flows.exchanges(&packet.key, now);
         match message {
             Message::Payload(sent) => {
-                let companion = exchanges.message(now, direction, sent);
+                let companion = exchanges.message(now, direction, sent, number);
                 if !packet.outbound {
                     return None;
                 }
                 let endpoint = packet.key.endpoint();
                 if let Some(generator) = self.endpoints.proved_generator(&endpoint) {
-                    let fits = generator.observe(now, sent, companion) == Trial::Fits;
+                    let fits = generator.observe(now, sent, companion, number) == Trial::Fits;
                     return fits.then(Vec::new);
                 }
                 let (candidate, forgotten) = self.endpoints.candidate(&endpoint, now);
                 events.extend(forgotten.map(Event::Forgotten));
-                candidate.generator.observe(now, sent, companion);
+                candidate.generator.observe(now, sent, companion, number);
                 candidate.generator.proof()
             }
             Message::Answer(answer) => {
-                exchanges.answer(now, direction, &answer)?;
-                let name = if answer.nack {
-                    "udp-nack-address"
+                let asked = exchanges.answer(now, direction, &answer, number)?;
+                let (name, kind) = if answer.nack {
+                    ("udp-nack-address", "NACK")
                 } else {
-                    "udp-ack-address"
+                    ("udp-ack-address", "ACK")
                 };
-                let bits = NAMED_ADDRESS_BITS;
-                self.names_the_asker(packet, &answer, events)
-                    .then(|| vec![Evidence { name, bits }])
+                let seconding = self.names_the_asker(packet, &answer, events)?;
+                let (id, named) = (answer.id, answer.named);
+                let evidence = Evidence::new(name, NAMED_ADDRESS_BITS)
+                    .citing(asked.packet, 0..3, format!("message {id:04x} of type 2"))
+                    .citing(number, 0..3, format!("its {kind}: the same ID"))
+                    .citing(number, 3..7, format!("the asker's address, {named}"));
+                Some(vec![match seconding {
+                    Seconding::Peer(packet) => {
+                        evidence.citing(packet, 3..7, "the same address, named by another peer")
+                    }
+                    Seconding::Unneeded => evidence,
+                }])
             }
             Message::Resend(resend) if packet.outbound => {
                 let destination = ipv4(packet, packet.outbound);
-                let bits = exchanges.resend(now, direction, &resend, destination)?;
-                Some(vec![Evidence {
-                    name: "udp-resend",
-                    bits,
+                let resent = exchanges.resend(now, direction, &resend, destination)?;
+                let id = resend.id;
+                let evidence = Evidence::new("udp-resend", resent.bits)
+                    .citing(resent.message, 0..3, format!("message {id:04x} of type 2"))
+                    .citing(resent.message, 7..11, "its CRC")
+                    .citing(resent.nack, 7..11, "the challenge of its NACK")
+                    .citing(number, 0..4, "the message again: same ID, type 3, then 01")
+                    .citing(number, 4..8, "the challenge")
+                    .citing(number, 12..16, "the CRC of the first try");
+                Some(vec![match destination {
+                    Some(to) => evidence.citing(number, 8..12, format!("where it is sent, {to}")),
+                    None => evidence,
                 }])
             }
             Message::Fragment(fragment) => {
-                let bits = exchanges.fragment(direction, fragment)?;
-                let condemns = packet.outbound || exchanges.asked_for(direction, &fragment);
-                condemns.then(|| {
-                    vec![Evidence {
-                        name: "udp-fragments",
-                        bits,
-                    }]
-                })
+                let set = exchanges.fragment(direction, fragment, number)?;
+                if !packet.outbound && !exchanges.asked_for(direction, &fragment) {
+                    return None;
+                }
+                let evidence = Evidence::new("udp-fragments", set.bits);
+                Some(vec![set.packets.into_iter().fold(
+                    evidence,
+                    |cited, part| {
+                        cited
+                            .citing(
+                                part,
+                                0..6,
+                                "IDs of the set and of its request, type f, index",
+                            )
+                            .citing(
+                                part,
+                                7..11,
+                                "IV, two steps a part after that of the part before",
+                            )
+                    },
+                )])
             }
             Message::Resend(_) => None,
         }
     }
 
-    /// Whether an ACK or NACK names the address of the end that it is sent to, as the gateway
-    /// knows it.
+    /// Whether, and who else says so, an ACK or NACK names the address of the end that it is sent
+    /// to, as the gateway knows it.
     fn names_the_asker(
         &mut self,
         packet: &Packet<'_>,
         answer: &udp::Answer,
         events: &mut Vec<Event>,
-    ) -> bool {
-        let Some(asker) = ipv4(packet, packet.outbound) else {
-            return false;
-        };
+    ) -> Option<Seconding> {
+        let asker = ipv4(packet, packet.outbound)?;
         if packet.outbound {
-            return answer.named == asker;
+            return (answer.named == asker).then_some(Seconding::Unneeded);
         }
         if answer.named == asker || self.public_addresses.contains(&answer.named) {
-            return true;
+            return Some(Seconding::Unneeded);
         }
         let endpoint = packet.key.endpoint();
         if !self.public_addresses.is_empty()
@@ -127,13 +155,23 @@ impl Engine {
             || answer.named.is_unspecified()
             || self.endpoints.finding(&endpoint).is_some()
         {
-            return false;
+            return None;
         }
         // Behind a NAT whose address is not configured: two peers that agree on it know it.
         let (candidate, forgotten) = self.endpoints.candidate(&endpoint, packet.now);
         events.extend(forgotten.map(Event::Forgotten));
-        candidate.named(&packet.key.outside, answer.named)
+        candidate
+            .named(&packet.key.outside, answer.named, packet.number)
+            .map(Seconding::Peer)
     }
+}
+
+/// Who besides the answer says what the asker's address is.
+enum Seconding {
+    /// The gateway knows it.
+    Unneeded,
+    /// Another peer, by the packet of this number.
+    Peer(u64),
 }
 
 /// The IPv4 address of the flow's outside end, or of its inside one.

@@ -45,6 +45,8 @@ pub(super) struct Shard<Q> {
     /// Flows with an entry in the verdict table, and arriving packets of undecided ones so far.
     known: FxHashMap<FlowKey, Known>,
     more_request: u8,
+    /// Packets that the engine was shown.
+    packets: u64,
     found: Vec<Event>,
 }
 
@@ -72,6 +74,7 @@ impl<Q: Queue> Shard<Q> {
             engine,
             known: FxHashMap::default(),
             more_request: 0,
+            packets: 0,
             found: Vec::new(),
         }
     }
@@ -216,7 +219,9 @@ impl<Q: Queue> Shard<Q> {
                 return accept(Code::Judged);
             }
         }
+        self.packets += 1;
         let packet = Packet {
+            number: self.packets,
             now,
             key,
             outbound: side == Side::InsideIngress,

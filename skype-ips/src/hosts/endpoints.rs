@@ -20,24 +20,37 @@ const OPINIONS: usize = 4;
 pub struct Candidate {
     /// The states that it sent.
     pub generator: Generator,
-    opinions: Vec<(Address, Ipv4Addr)>,
+    opinions: Vec<Opinion>,
+}
+
+/// Under which address a peer sees the endpoint.
+#[derive(Clone, Copy, Debug)]
+struct Opinion {
+    peer: Address,
+    named: Ipv4Addr,
+    /// Number of the packet that said so.
+    packet: u64,
 }
 
 impl Candidate {
-    /// Takes in that `peer` sees the endpoint under `named`; true if another peer said the same.
-    pub fn named(&mut self, peer: &Address, named: Ipv4Addr) -> bool {
-        let seconded =
-            |(other, other_named): &(Address, Ipv4Addr)| other != peer && *other_named == named;
-        if self.opinions.iter().any(seconded) {
-            return true;
+    /// Takes in that `peer` sees the endpoint under `named`, by packet number `packet`; the number
+    /// of the packet by which another peer said the same, if one did.
+    pub fn named(&mut self, peer: &Address, named: Ipv4Addr, packet: u64) -> Option<u64> {
+        let mut same = self.opinions.iter().filter(|other| other.named == named);
+        if let Some(seconding) = same.clone().find(|other| other.peer != *peer) {
+            return Some(seconding.packet);
         }
-        if !self.opinions.contains(&(*peer, named)) {
+        if same.next().is_none() {
             if self.opinions.len() == OPINIONS {
                 self.opinions.remove(0);
             }
-            self.opinions.push((*peer, named));
+            self.opinions.push(Opinion {
+                peer: *peer,
+                named,
+                packet,
+            });
         }
-        false
+        None
     }
 }
 
@@ -194,9 +207,9 @@ mod tests {
     fn two_different_peers_have_to_agree() {
         let mut candidate = Candidate::default();
         let (address, other) = (Ipv4Addr::new(86, 128, 245, 115), Ipv4Addr::new(1, 2, 3, 4));
-        assert!(!candidate.named(&[1; 16], address));
-        assert!(!candidate.named(&[1; 16], address));
-        assert!(!candidate.named(&[2; 16], other));
-        assert!(candidate.named(&[2; 16], address));
+        assert_eq!(candidate.named(&[1; 16], address, 1), None);
+        assert_eq!(candidate.named(&[1; 16], address, 2), None);
+        assert_eq!(candidate.named(&[2; 16], other, 3), None);
+        assert_eq!(candidate.named(&[2; 16], address, 4), Some(1));
     }
 }

@@ -37,7 +37,7 @@ pub struct Opening {
 
 impl Opening {
     /// Takes in a segment of direction 0 or 1; true if there is something new to judge. A
-    /// segment of another connection between the same ports begins a new opening. `roomy` says
+    /// segment of another connection between the same ports begins a new opening. `packet` is its number. `roomy` says
     /// whether there is memory for the whole of a ClientHello.
     pub fn place(
         &mut self,
@@ -45,13 +45,14 @@ impl Opening {
         seq: u32,
         payload: &[u8],
         len: u32,
+        packet: u64,
         roomy: bool,
     ) -> bool {
         self.coming = self.coming.saturating_sub(1);
-        let mut placed = self.heads[direction & 1].place(seq, payload, len, roomy);
+        let mut placed = self.heads[direction & 1].place(seq, payload, len, packet, roomy);
         if placed == Placed::Foreign {
             *self = Self::default();
-            placed = self.heads[direction & 1].place(seq, payload, len, roomy);
+            placed = self.heads[direction & 1].place(seq, payload, len, packet, roomy);
         }
         if self.closed {
             self.heads[direction & 1].forget_bytes();

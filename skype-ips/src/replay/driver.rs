@@ -199,7 +199,7 @@ impl Driver {
                 Outcome::Drop => true,
                 Outcome::Pass(Code::Inspect(_)) => {
                     queued = true;
-                    self.inspect(payload, &headers, side, key, step.conversation)
+                    self.inspect(record, &headers, side, key, step.conversation)
                 }
                 Outcome::Pass(_) => false,
             };
@@ -288,7 +288,7 @@ impl Driver {
     /// What user space does with a packet that the gate sent up; true if it drops it.
     fn inspect(
         &mut self,
-        payload: &[u8],
+        record: &Record,
         headers: &Headers,
         side: Side,
         key: FlowKey,
@@ -299,11 +299,12 @@ impl Driver {
             return false;
         }
         let packet = Packet {
+            number: record.number,
             now: self.now,
             key,
             outbound: side == Side::InsideIngress,
             tcp_seq: headers.tcp_seq,
-            payload,
+            payload: payload(record, headers),
             payload_len: headers.payload_len,
         };
         let answer = self.engine.packet(&packet, &mut self.events);

@@ -62,6 +62,8 @@ pub(crate) struct Trial {
     pub(crate) engine: Engine,
     pub(crate) events: Vec<Event>,
     pub(crate) now: u64,
+    /// Packets so far; the next one's number is one more.
+    pub(crate) packets: u64,
 }
 
 impl Trial {
@@ -74,6 +76,7 @@ impl Trial {
             engine: Engine::new(settings),
             events: Vec::new(),
             now: 1_000 * SECOND,
+            packets: 0,
         }
     }
 
@@ -93,7 +96,9 @@ impl Trial {
         seq: u32,
         payload: &[u8],
     ) -> Answer {
+        self.packets += 1;
         let packet = Packet {
+            number: self.packets,
             now: self.now,
             key,
             outbound,
@@ -114,6 +119,21 @@ impl Trial {
         });
         found
             .flat_map(|(evidence, endpoint)| evidence.iter().map(move |one| (one.name, endpoint)))
+            .collect()
+    }
+
+    /// Everything that the evidence of all findings cites: packet, where in its payload, and words.
+    pub(crate) fn cited(&self) -> Vec<(u64, std::ops::Range<u32>, String)> {
+        let evidence = self.events.iter().filter_map(|event| match event {
+            Event::Found { evidence, .. } => Some(evidence),
+            Event::Forgotten(_) => None,
+        });
+        let cited = evidence.flatten().flat_map(|one| &one.cited);
+        cited
+            .map(|one| {
+                let bytes = one.offset..one.offset + one.len;
+                (one.packet, bytes, one.says.to_string())
+            })
             .collect()
     }
 

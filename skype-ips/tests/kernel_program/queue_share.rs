@@ -244,6 +244,7 @@ fn answer(
     let payload = record.data.get(headers.payload_offset as usize..);
     let payload = payload.unwrap_or_default();
     let packet = Packet {
+        number: record.number,
         now: record.timestamp,
         key,
         outbound,

@@ -170,6 +170,7 @@ impl Shard {
             self.next_tick = self.now + 1000 * MILLISECOND;
         }
         let packet = Packet {
+            number: 1,
             now: self.now,
             key,
             outbound,

@@ -39,7 +39,7 @@ fn steps(mut state: u32, count: u32) -> u32 {
 fn proved_after(sents: impl IntoIterator<Item = (u64, Sent)>) -> Option<usize> {
     let mut generator = Generator::default();
     sents.into_iter().position(|(at, sent)| {
-        generator.observe(at * SECOND, sent, Companion::None);
+        generator.observe(at * SECOND, sent, Companion::None, 1);
         generator.proof().is_some()
     })
 }
@@ -132,16 +132,22 @@ fn after_a_failure_one_close_pair_is_not_enough() {
     let close = |from: u32| [sent(10, from), sent(12, steps(from, 1))];
     let mut generator = Generator::default();
     assert_eq!(
-        generator.observe(0, sent(1, 0x1111_1111), Companion::None),
+        generator.observe(0, sent(1, 0x1111_1111), Companion::None, 1),
         Trial::Neutral
     );
     let [first, second] = close(0x0bad_cafe);
-    assert_eq!(generator.observe(1, first, Companion::None), Trial::Fails);
-    assert_eq!(generator.observe(2, second, Companion::None), Trial::Fits);
+    assert_eq!(
+        generator.observe(1, first, Companion::None, 1),
+        Trial::Fails
+    );
+    assert_eq!(
+        generator.observe(2, second, Companion::None, 1),
+        Trial::Fits
+    );
     assert_eq!(generator.proof(), None);
     // A client that was started again goes on like this.
     let third = sent(14, steps(second.iv, 2));
-    assert_eq!(generator.observe(3, third, Companion::None), Trial::Fits);
+    assert_eq!(generator.observe(3, third, Companion::None, 1), Trial::Fits);
     assert!(generator.proof().is_some());
 }
 
@@ -163,9 +169,9 @@ fn old_states_are_compared_closely_or_not_at_all() {
         (301, 1, Trial::Neutral),
     ] {
         let mut generator = Generator::default();
-        generator.observe(0, first, Companion::None);
+        generator.observe(0, first, Companion::None, 1);
         let second = sent(900, steps(first.iv, count));
-        let result = generator.observe(seconds * SECOND, second, Companion::None);
+        let result = generator.observe(seconds * SECOND, second, Companion::None, 1);
         assert_eq!(result, trial, "{count} steps in {seconds} s");
     }
 }
@@ -178,12 +184,12 @@ fn a_constant_header_makes_repetitions_weak() {
         ..first
     };
     let mut generator = Generator::default();
-    generator.observe(0, first, Companion::None);
-    generator.observe(1, again, Companion::Repetition { varied: false });
+    generator.observe(0, first, Companion::None, 1);
+    generator.observe(1, again, Companion::Repetition { varied: false }, 1);
     assert_eq!(generator.proof(), None);
     let mut generator = Generator::default();
-    generator.observe(0, first, Companion::None);
-    generator.observe(1, again, Companion::Repetition { varied: true });
+    generator.observe(0, first, Companion::None, 1);
+    generator.observe(1, again, Companion::Repetition { varied: true }, 1);
     let names: Vec<_> = generator
         .proof()
         .into_iter()

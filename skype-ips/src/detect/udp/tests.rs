@@ -94,9 +94,11 @@ fn resend_bits(messages: [Message; 3], gap: u64, peer: Ipv4Addr) -> Option<u32> 
         panic!("a probe, a NACK and a resend");
     };
     let mut exchanges = Exchanges::default();
-    exchanges.message(0, 0, probe);
-    exchanges.answer(gap, 1, &nack)?;
-    exchanges.resend(2 * gap, 0, &resend, Some(peer))
+    exchanges.message(0, 0, probe, 1);
+    exchanges.answer(gap, 1, &nack, 2)?;
+    let resent = exchanges.resend(2 * gap, 0, &resend, Some(peer))?;
+    assert_eq!((resent.message, resent.nack), (1, 2));
+    Some(resent.bits)
 }
 
 #[test]
@@ -135,9 +137,13 @@ fn an_answer_belongs_to_a_message_of_the_other_direction() {
         panic!("a probe and a NACK");
     };
     let mut exchanges = Exchanges::default();
-    exchanges.message(0, 0, probe);
-    assert_eq!(exchanges.answer(1, 0, &nack), None);
-    assert_eq!(exchanges.answer(1, 1, &nack), Some(probe));
+    exchanges.message(0, 0, probe, 1);
+    assert_eq!(exchanges.answer(1, 0, &nack, 2), None);
+    let asked = Asked {
+        sent: probe,
+        packet: 1,
+    };
+    assert_eq!(exchanges.answer(1, 1, &nack, 2), Some(asked));
 }
 
 #[test]
@@ -155,7 +161,7 @@ fn the_open_captures_repetitions_are_recognised() {
         let Message::Payload(sent) = read(hex) else {
             panic!("type 2");
         };
-        exchanges.message(0, 0, sent)
+        exchanges.message(0, 0, sent, 1)
     });
     let repetition = Companion::Repetition { varied: true };
     assert_eq!(
