@@ -15,7 +15,7 @@
 //! * [`flow`]: how the TCP tests add up
 //! * [`knowledge`]: what detection packs say
 //!
-//! The facts, their sources and the odds are in `docs/detection.md`.
+//! The facts, their sources and the odds are in `docs/detection`.
 
 use std::borrow::Cow;
 use std::ops::Range;

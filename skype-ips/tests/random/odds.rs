@@ -1,4 +1,4 @@
-//! How many accusations chance would make, as `docs/detection.md` states the odds of each test.
+//! How many accusations chance would make, as `docs/detection` states the odds of each test.
 
 use crate::datagrams::Datagrams;
 use crate::openings::Openings;
