@@ -6,6 +6,8 @@
 #[path = "kernel_program/queue_share.rs"]
 mod queue_share;
 mod support;
+#[path = "kernel_program/verifier.rs"]
+mod verifier;
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};

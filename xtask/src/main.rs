@@ -1,4 +1,4 @@
-//! One door for developers: `cargo xtask setup | ebpf | test | lint | demo | eval`.
+//! One door for developers: `cargo xtask setup | ebpf | test | lint | demo | eval | vm`.
 //!
 //! Exit status, as of `skype-ips`: 0 done; 1 failed; 2 wrong arguments; 3 an expectation was not
 //! met; 4 this machine can't.
@@ -13,6 +13,7 @@ mod process;
 mod setup;
 mod source_hash;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Command {
     Demo(demo::Args),
     /// Measures detection over labelled captures, beside nDPI
     Eval(eval::Args),
+    /// Runs the test of the kernel program on other kernels, in an emulated machine
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Demo(args) => demo::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Vm(args) => vm::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

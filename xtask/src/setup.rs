@@ -77,6 +77,29 @@ const EVALUATING: &[Need] = &[Need {
     purpose: "another detector to compare with",
 }];
 
+const EMULATING: &[Need] = &[
+    Need {
+        programs: &["qemu-system-x86_64"],
+        packages: &["qemu-system-x86"],
+        purpose: "a machine for other kernels",
+    },
+    Need {
+        programs: &["busybox"],
+        packages: &["busybox-static"],
+        purpose: "a shell in that machine",
+    },
+    Need {
+        programs: &["cpio"],
+        packages: &["cpio"],
+        purpose: "that machine's file system",
+    },
+    Need {
+        programs: &["apt-get"],
+        packages: &["apt"],
+        purpose: "Debian's kernels",
+    },
+];
+
 /// Whether missing things may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Install {
@@ -137,6 +160,11 @@ pub(crate) fn for_evaluating(install: Install) {
     if let Err(failure) = see_to(&missing(EVALUATING, has), install) {
         eprintln!("going on without it: {failure}");
     }
+}
+
+/// Sees to what trying other kernels needs.
+pub(crate) fn for_emulating(install: Install) -> Result<(), Failure> {
+    see_to(&missing(EMULATING, has), install)
 }
 
 fn for_building_the_object(install: Install) -> Result<(), Failure> {
