@@ -5,11 +5,11 @@ use skype_ips_common::parse::Link;
 use super::error::Fault;
 use super::{RawPacket, Record};
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;
 /// Never assigned (RFC 7042, section B.1): what isn't IP and has no protocol number of its own.
 const NO_ETHERTYPE: u16 = 0xffff;
-const ETHERNET_HEADER_LEN: usize = 14;
+pub(super) const ETHERNET_HEADER_LEN: usize = 14;
 /// Tags in one frame that are followed; real networks stack two.
 const MAX_TAGS: usize = 8;
 
@@ -48,7 +48,7 @@ pub fn strip_vlan_tags(frame: &mut Vec<u8>) -> usize {
 
 /// The identifiers of the tags from `at` on, where a protocol number stands, and the offset of
 /// the protocol number behind them. A tag that is cut off counts as none.
-fn vlan_tags(bytes: &[u8], mut at: usize) -> (Vec<u16>, usize) {
+pub(super) fn vlan_tags(bytes: &[u8], mut at: usize) -> (Vec<u16>, usize) {
     let word = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let mut tags = Vec::new();
     while tags.len() < MAX_TAGS

@@ -8,6 +8,7 @@ mod input;
 mod link;
 mod pcap;
 mod pcapng;
+pub mod tunnel;
 mod writer;
 
 use std::path::Path;

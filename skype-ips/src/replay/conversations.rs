@@ -15,6 +15,7 @@ use crate::telemetry::eve::{
     timestamp,
 };
 use crate::telemetry::passage::ProvedEndpoint;
+use crate::telemetry::tunnel::Tunnel;
 
 /// Fragment sets remembered at once; beyond that their later parts are skipped.
 const MAX_FRAGMENT_SETS: usize = 65_536;
@@ -48,6 +49,8 @@ pub struct Conversation {
     pub protocol: u8,
     /// VLAN tags of the first packet, outermost first.
     pub vlan: Vec<u16>,
+    /// The tunnel around its first packet.
+    pub tunnel: Option<Tunnel>,
     /// Packets, by [`TO_SERVER`] and [`TO_CLIENT`].
     pub packets: [u64; 2],
     /// Bytes of IP packets, likewise.
@@ -73,6 +76,28 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// One that begins at `time`.
+    fn new(src: SocketAddr, dest: SocketAddr, protocol: u8, time: u64) -> Self {
+        Self {
+            src,
+            dest,
+            protocol,
+            vlan: Vec::new(),
+            tunnel: None,
+            packets: [0; 2],
+            bytes: [0; 2],
+            start: time,
+            end: time,
+            detection: None,
+            dropped: 0,
+            policy: None,
+            lab: None,
+            queued: 0,
+            passage: Passage::default(),
+            endpoint: None,
+        }
+    }
+
     /// Packets of both directions.
     pub const fn total_packets(&self) -> u64 {
         self.packets[TO_SERVER] + self.packets[TO_CLIENT]
@@ -96,6 +121,7 @@ impl Conversation {
             dest_port: self.dest.port(),
             proto: protocol_name(self.protocol),
             vlan: self.vlan.clone(),
+            tunnel: self.tunnel,
             capture: Some(capture.to_owned()),
             flow: FlowCounters {
                 pkts_toserver: self.packets[TO_SERVER],
@@ -134,6 +160,7 @@ impl Conversation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Ends {
+    zone: u16,
     low: SocketAddr,
     high: SocketAddr,
     protocol: u8,
@@ -144,7 +171,7 @@ struct Ends {
 pub struct Conversations {
     all: Vec<Conversation>,
     by_ends: FxHashMap<Ends, usize>,
-    fragments: FxHashMap<FragmentKey, usize>,
+    fragments: FxHashMap<(u16, FragmentKey), usize>,
 }
 
 impl Conversations {
@@ -156,12 +183,27 @@ impl Conversations {
     /// Counts a packet (`time`: nanoseconds since the Unix epoch) and says to which conversation
     /// it belongs. `None` for a later fragment whose first was not seen: it has no ports.
     pub fn observe(&mut self, time: u64, headers: &Headers, vlan: &[u16]) -> Option<usize> {
+        self.observe_in(0, None, time, headers, vlan)
+    }
+
+    /// The same of a packet in a tunnel. Equal ends in two zones are two conversations.
+    pub(super) fn observe_in(
+        &mut self,
+        zone: u16,
+        tunnel: Option<Tunnel>,
+        time: u64,
+        headers: &Headers,
+        vlan: &[u16],
+    ) -> Option<usize> {
         let source = from_mapped(&headers.source);
-        let fragment_key = |id| FragmentKey {
-            source: headers.source,
-            destination: headers.destination,
-            id,
-            protocol: u32::from(headers.protocol),
+        let fragment_key = |id| {
+            let key = FragmentKey {
+                source: headers.source,
+                destination: headers.destination,
+                id,
+                protocol: u32::from(headers.protocol),
+            };
+            (zone, key)
         };
         let index = match headers.fragment {
             Fragment::Later(id) => *self.fragments.get(&fragment_key(id))?,
@@ -169,7 +211,21 @@ impl Conversations {
                 let src = SocketAddr::new(source, headers.source_port);
                 let dest = from_mapped(&headers.destination);
                 let dest = SocketAddr::new(dest, headers.destination_port);
-                self.of_ends(time, src, dest, headers.protocol, vlan)
+                let ends = Ends {
+                    zone,
+                    low: src.min(dest),
+                    high: src.max(dest),
+                    protocol: headers.protocol,
+                };
+                *self.by_ends.entry(ends).or_insert_with(|| {
+                    let first = Conversation::new(src, dest, headers.protocol, time);
+                    self.all.push(Conversation {
+                        vlan: vlan.to_vec(),
+                        tunnel,
+                        ..first
+                    });
+                    self.all.len() - 1
+                })
             }
         };
         if let Fragment::First(id) = headers.fragment {
@@ -193,41 +249,6 @@ impl Conversations {
         conversation.passage.packet(direction, headers);
         conversation.end = conversation.end.max(time);
         Some(index)
-    }
-
-    fn of_ends(
-        &mut self,
-        time: u64,
-        src: SocketAddr,
-        dest: SocketAddr,
-        protocol: u8,
-        vlan: &[u16],
-    ) -> usize {
-        let ends = Ends {
-            low: src.min(dest),
-            high: src.max(dest),
-            protocol,
-        };
-        *self.by_ends.entry(ends).or_insert_with(|| {
-            self.all.push(Conversation {
-                src,
-                dest,
-                protocol,
-                vlan: vlan.to_vec(),
-                packets: [0; 2],
-                bytes: [0; 2],
-                start: time,
-                end: time,
-                detection: None,
-                dropped: 0,
-                policy: None,
-                lab: None,
-                queued: 0,
-                passage: Passage::default(),
-                endpoint: None,
-            });
-            self.all.len() - 1
-        })
     }
 
     /// A conversation, by an index from [`Self::observe`].

@@ -12,6 +12,7 @@ use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, heade
 
 use super::conversations::{Conversations, Detection};
 use super::report::Report;
+use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::detect::udp::Message;
 use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
@@ -19,6 +20,7 @@ use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
 use crate::telemetry::passage::ProvedEndpoint;
+use crate::telemetry::tunnel::Tunnel;
 
 /// How often the engine may forget, nanoseconds of the capture's time.
 const TICK: u64 = 1_000_000_000;
@@ -43,6 +45,19 @@ pub struct Step {
     /// What the gate said, in the order in which a gateway's hooks would have asked it.
     pub judged: [Option<Judged>; 2],
     /// What was done: alert means that it passed as part of known Skype.
+    pub action: Action,
+    /// What became of the packets within, the outer ones first.
+    pub within: [Option<Within>; MAX_LAYERS],
+}
+
+/// What became of a packet in a tunnel. A gateway judges the outer packet alone; one at the
+/// tunnel's end would judge this one so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// Its conversation; `None` if it is neither TCP nor UDP, undecodable, or a fragment without
+    /// its first.
+    pub conversation: Option<usize>,
+    /// What was done.
     pub action: Action,
 }
 
@@ -80,6 +95,9 @@ pub struct Driver {
     next_tick: u64,
     first: Option<u64>,
     more_request: u8,
+    zones: Zones,
+    /// Packets in tunnels that the gate would send up, if it met them.
+    tagged_within: u64,
     pub(super) conversations: Conversations,
     pub(super) keys: Vec<Keys>,
     /// Proofs of endpoints, the oldest first; the last holds while `known` says so.
@@ -122,6 +140,8 @@ impl Driver {
             next_tick: 0,
             first: None,
             more_request: 0,
+            zones: Zones::default(),
+            tagged_within: 0,
             conversations: Conversations::new(),
             keys: Vec::new(),
             proofs: FxHashMap::default(),
@@ -144,21 +164,51 @@ impl Driver {
         self.tick();
         self.stats.packets += 1;
         self.stats.bytes += u64::from(record.wire_len);
+        let (mut step, refusal) = self.judge(record, 0, None);
+        self.stats.undecodable += u64::from(refusal == Some(Refusal::Undecodable));
+        let mut dropped = step.action == Action::Drop;
+        for (slot, layer) in self.zones.within(record).into_iter().enumerate() {
+            let Layer {
+                record,
+                zone,
+                tunnel,
+            } = layer;
+            let tagged = self.tables.counter(Counter::Tagged);
+            let (inner, _) = self.judge(&record, zone, tunnel);
+            if tunnel.is_some() {
+                self.tagged_within += self.tables.counter(Counter::Tagged) - tagged;
+            }
+            dropped |= inner.action == Action::Drop;
+            step.within[slot] = Some(Within {
+                conversation: inner.conversation,
+                action: inner.action,
+            });
+        }
+        self.stats.dropped += u64::from(dropped);
+        step
+    }
+
+    /// Judges one packet of those that a captured one consists of.
+    fn judge(
+        &mut self,
+        record: &Record,
+        zone: u16,
+        tunnel: Option<Tunnel>,
+    ) -> (Step, Option<Refusal>) {
         let mut step = Step {
             conversation: None,
             judged: [None; 2],
             action: Action::Allow,
+            within: [None; MAX_LAYERS],
         };
         let slice = Slice::with_wire_len(&record.data, record.wire_len);
         let headers = match headers(&slice, record.link) {
             Ok(headers) => headers,
-            Err(refusal) => {
-                self.stats.undecodable += u64::from(refusal == Refusal::Undecodable);
-                return step;
-            }
+            Err(refusal) => return (step, Some(refusal)),
         };
-        let time = record.timestamp;
-        step.conversation = self.conversations.observe(time, &headers, &record.vlan);
+        let (time, vlan) = (record.timestamp, &record.vlan);
+        let conversations = &mut self.conversations;
+        step.conversation = conversations.observe_in(zone, tunnel, time, &headers, vlan);
         if let Some(index) = step.conversation {
             self.keys.resize(self.conversations.len(), Keys::default());
             self.keys[index].last = self.now;
@@ -180,7 +230,7 @@ impl Driver {
                 &slice,
                 record.link,
                 side,
-                0,
+                zone,
                 self.now,
                 &self.gate,
                 &mut self.tables,
@@ -215,10 +265,9 @@ impl Driver {
             }
         }
         if dropped {
-            self.stats.dropped += 1;
             step.action = Action::Drop;
         }
-        step
+        (step, None)
     }
 
     /// Ends the replay.
@@ -226,7 +275,7 @@ impl Driver {
         self.stats.seconds = self
             .first
             .map_or(0.0, |first| (self.now - first) as f64 / 1_000_000_000.0);
-        self.stats.queued = self.tables.counter(Counter::Tagged);
+        self.stats.queued = self.tables.counter(Counter::Tagged) - self.tagged_within;
         Report::new(self)
     }
 

@@ -6,13 +6,14 @@ mod driver;
 mod expect;
 mod passage;
 mod report;
+mod tunnels;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use conversations::{Conversation, Conversations, Detection, TO_CLIENT, TO_SERVER};
-pub use driver::{Driver, Judged, Step};
+pub use driver::{Driver, Judged, Step, Within};
 pub use expect::{Expectations, LabelError, Mismatch, Score};
 pub use passage::Passage;
 pub use report::Report;

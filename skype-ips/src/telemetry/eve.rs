@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::passage::{Passed, PayloadHeads, ProvedEndpoint};
+use super::tunnel::Tunnel;
 use crate::policy::{Action, Class, Confidence, Role};
 
 /// A time (nanoseconds since the Unix epoch) as Suricata writes it, in UTC with microseconds:
@@ -48,6 +49,9 @@ pub struct FlowRecord {
     /// VLAN tags of the first packet, outermost first; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vlan: Vec<u16>,
+    /// The tunnel that it was in, in captures; absent if it was in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Tunnel>,
     /// File name of the capture; absent on live traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capture: Option<String>,

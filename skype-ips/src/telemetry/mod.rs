@@ -3,6 +3,7 @@
 pub mod community_id;
 pub mod eve;
 pub mod passage;
+pub mod tunnel;
 
 pub use eve::{
     AlertPolicy, AlertRecord, AlertSkype, FlowCounters, FlowPolicy, FlowRecord, FlowSkype,
