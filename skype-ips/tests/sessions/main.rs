@@ -18,6 +18,7 @@ mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
 mod trial;
+mod tunnels;
 mod vectors;
 mod waiting;
 mod wire;

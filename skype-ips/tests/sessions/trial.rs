@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use skype_ips::capture::Record;
 use skype_ips::engine::Settings;
 use skype_ips::policy::{Config, Mode};
 use skype_ips::replay::{Conversation, Driver, Report, private_networks};
@@ -26,10 +27,19 @@ fn driver() -> Driver {
 }
 
 fn replay(packets: &[Packet], path: &Path) -> Report {
+    replay_as(packets, path, |record| record)
+}
+
+/// The same of a capture that holds something else for each frame.
+pub(crate) fn replay_as(
+    packets: &[Packet],
+    path: &Path,
+    mut instead: impl FnMut(Record) -> Record,
+) -> Report {
     let mut driver = driver();
     for (id, packet) in (1_u16..).zip(packets) {
         for record in path.records(packet, START + packet.time, id) {
-            driver.packet(&record);
+            driver.packet(&instead(record));
         }
     }
     driver.finish()
@@ -64,7 +74,7 @@ pub(crate) fn finds(session: &Session, flow: &Flow) -> bool {
 }
 
 /// What was found, by flow.
-fn found(report: &Report) -> HashMap<(u8, SocketAddr, SocketAddr), bool> {
+pub(crate) fn found(report: &Report) -> HashMap<(u8, SocketAddr, SocketAddr), bool> {
     let all = report.conversations.iter();
     all.flat_map(|one| {
         let found = is_skype(one);
