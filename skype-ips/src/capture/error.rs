@@ -68,6 +68,12 @@ pub enum CaptureError {
         /// What the system or the decompressor said.
         source: io::Error,
     },
+    /// There is something under the name of the file to be written.
+    #[error("{file}: it exists, and is not overwritten; choose another name, or remove it first")]
+    Exists {
+        /// The file's name as it was given.
+        file: String,
+    },
     /// Writing failed.
     #[error("{file}: can't write the capture: {source}")]
     Write {

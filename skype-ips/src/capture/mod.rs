@@ -3,6 +3,7 @@
 //! Lengths in a file are not trusted: nothing is allocated on their word beyond
 //! [`MAX_PACKET_LEN`] per packet.
 
+mod commented;
 mod error;
 mod input;
 mod link;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use skype_ips_common::parse::Link;
 
+pub use commented::{Comments, Copied, copy_with_comments, refuse_existing};
 pub use error::CaptureError;
 pub use link::strip_vlan_tags;
 pub use writer::Writer;

@@ -42,6 +42,15 @@ impl Reader {
         })
     }
 
+    pub(super) fn header(&self) -> &PcapHeader {
+        &self.header
+    }
+
+    /// The LINKTYPE number. The upper half of its field says whether frames end in a checksum.
+    pub(super) fn link_type(&self) -> u16 {
+        u32::from(self.header.datalink) as u16
+    }
+
     pub(super) fn next_packet(&mut self) -> Result<Option<RawPacket>, Fault> {
         let mut bytes = vec![0; PACKET_HEADER_LEN];
         if !self.input.fill(&mut bytes)? {
@@ -67,8 +76,7 @@ impl Reader {
             TsResolution::MicroSecond => 1000,
             TsResolution::NanoSecond => 1,
         };
-        // The upper half of the link type field says whether frames end in a checksum.
-        let link_type = u32::from(self.header.datalink) as u16;
+        let link_type = self.link_type();
         let (seconds, fraction) = (u64::from(packet.ts_sec), u64::from(packet.ts_frac));
         let wire_len = packet.orig_len.max(len);
         bytes.drain(..PACKET_HEADER_LEN);

@@ -14,11 +14,11 @@ const MAX_BLOCK_LEN: u32 = MAX_PACKET_LEN + (1 << 20);
 /// Interfaces of one section that are remembered; more is damage or malice.
 const MAX_INTERFACES: usize = 65_536;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
-const SECTION_HEADER_BLOCK: u32 = 0x0a0d_0d0a;
+pub(super) const SECTION_HEADER_BLOCK: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION_BLOCK: u32 = 1;
-const PACKET_BLOCK: u32 = 2;
-const SIMPLE_PACKET_BLOCK: u32 = 3;
-const ENHANCED_PACKET_BLOCK: u32 = 6;
+pub(super) const PACKET_BLOCK: u32 = 2;
+pub(super) const SIMPLE_PACKET_BLOCK: u32 = 3;
+pub(super) const ENHANCED_PACKET_BLOCK: u32 = 6;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 
@@ -104,8 +104,13 @@ impl Reader {
         Ok(None)
     }
 
+    /// The byte order of the section of the last block.
+    pub(super) fn is_big_endian(&self) -> bool {
+        self.big_endian
+    }
+
     /// The next block's type and body.
-    fn next_block(&mut self) -> Result<Option<(u32, Vec<u8>)>, Fault> {
+    pub(super) fn next_block(&mut self) -> Result<Option<(u32, Vec<u8>)>, Fault> {
         let mut bytes = vec![0; 12];
         if !self.input.fill(&mut bytes[..8])? {
             return Ok(None);

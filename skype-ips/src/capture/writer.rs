@@ -34,7 +34,10 @@ impl Writer {
         let writer = File::create(path)
             .map_err(PcapError::IoError)
             .and_then(|opened| PcapWriter::with_header(BufWriter::new(opened), header))
-            .map_err(|error| write_error(&file, error))?;
+            .map_err(|error| CaptureError::Write {
+                file: file.clone(),
+                source: write_error(error),
+            })?;
         Ok(Self { file, writer })
     }
 
@@ -47,7 +50,10 @@ impl Writer {
         let packet = PcapPacket::new(Duration::from_nanos(timestamp), len, frame);
         match self.writer.write_packet(&packet) {
             Ok(_) => Ok(()),
-            Err(error) => Err(write_error(&self.file, error)),
+            Err(error) => Err(CaptureError::Write {
+                file: self.file.clone(),
+                source: write_error(error),
+            }),
         }
     }
 
@@ -64,13 +70,10 @@ impl Writer {
     }
 }
 
-fn write_error(file: &str, error: PcapError) -> CaptureError {
-    let source = match error {
+/// What the system said, if it was that.
+pub(super) fn write_error(error: PcapError) -> io::Error {
+    match error {
         PcapError::IoError(source) => source,
         other => io::Error::other(other.to_string()),
-    };
-    CaptureError::Write {
-        file: file.to_owned(),
-        source,
     }
 }
