@@ -14,12 +14,14 @@
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`knowledge`]: what detection packs say
+//! * [`catalogue`]: what each piece of evidence means, in words
 //!
 //! The facts, their sources and the odds are in `docs/detection`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub mod catalogue;
 pub mod certificate;
 pub mod client_hello;
 pub mod flow;

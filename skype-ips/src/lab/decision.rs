@@ -150,6 +150,8 @@ impl<'a> Course<'a> {
             finding: self.alert.finding,
             evidence,
             decided_at_packet,
+            frame: None,
+            proof: None,
         }
     }
 }

@@ -185,13 +185,26 @@ impl Confidence {
         self as u8 + 1
     }
 
-    /// The confidence that odds of chance of one in 2^`bits` give; `None` under 2^10.
+    /// The least bits that give this confidence: the odds of chance are one in 2^bits.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Exact => 32,
+            Self::Strong => 20,
+            Self::Heuristic => 10,
+        }
+    }
+
+    /// The confidence that odds of chance of one in 2^`bits` give; `None` under that of a
+    /// heuristic.
     pub const fn from_bits(bits: u32) -> Option<Self> {
-        match bits {
-            32.. => Some(Self::Exact),
-            20.. => Some(Self::Strong),
-            10.. => Some(Self::Heuristic),
-            _ => None,
+        if bits >= Self::Exact.bits() {
+            Some(Self::Exact)
+        } else if bits >= Self::Strong.bits() {
+            Some(Self::Strong)
+        } else if bits >= Self::Heuristic.bits() {
+            Some(Self::Heuristic)
+        } else {
+            None
         }
     }
 }

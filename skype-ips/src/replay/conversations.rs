@@ -9,7 +9,6 @@ use skype_ips_common::parse::{Fragment, Headers};
 use super::passage::Passage;
 use crate::engine::Finding;
 use crate::policy::{Action, from_mapped};
-use crate::telemetry::community_id::{community_id, flow_id};
 use crate::telemetry::eve::{
     FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail, protocol_name,
     timestamp,
@@ -35,6 +34,10 @@ pub struct Detection {
     /// The packet of this conversation that completed the evidence, from 1; `None` if its last
     /// packet came before the evidence.
     pub decided_at_packet: Option<u64>,
+    /// The same packet's number in the capture, from 1; `None` in the lab too.
+    pub frame: Option<u64>,
+    /// The proof that decided, by its index in [`super::Report::proofs`]; `None` in the lab.
+    pub proof: Option<usize>,
 }
 
 /// What travels between two ends, whichever sent the first packet seen. A SYN on a known pair of
@@ -77,7 +80,7 @@ pub struct Conversation {
 
 impl Conversation {
     /// One that begins at `time`.
-    fn new(src: SocketAddr, dest: SocketAddr, protocol: u8, time: u64) -> Self {
+    pub(super) fn new(src: SocketAddr, dest: SocketAddr, protocol: u8, time: u64) -> Self {
         Self {
             src,
             dest,
@@ -113,8 +116,8 @@ impl Conversation {
         FlowRecord {
             event_type: "flow",
             timestamp: timestamp(self.end),
-            flow_id: flow_id(self.src, self.dest, self.protocol, self.start),
-            community_id: community_id(self.src, self.dest, self.protocol),
+            flow_id: self.flow_id(),
+            community_id: self.community_id(),
             src_ip: self.src.ip(),
             src_port: self.src.port(),
             dest_ip: self.dest.ip(),

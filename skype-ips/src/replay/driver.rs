@@ -1,5 +1,7 @@
 //! One capture through the gate, the engine and the policy, packet by packet.
 
+use std::net::SocketAddr;
+
 use ipnet::{IpNet, Ipv6Net};
 use prefix_trie::PrefixSet;
 use rustc_hash::FxHashMap;
@@ -15,7 +17,7 @@ use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::detect::udp::Message;
-use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
+use crate::engine::{Engine, Event, Evidence, Finding, Packet, Settings, Subject};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
@@ -61,13 +63,23 @@ pub struct Within {
     pub action: Action,
 }
 
-/// An endpoint's proof.
+/// What was proved of a flow or an endpoint, and by what.
 #[derive(Clone, Debug)]
-pub(super) struct Proof {
-    pub(super) at: u64,
-    pub(super) finding: Finding,
-    pub(super) evidence: Vec<&'static str>,
-    pub(super) endpoint: ProvedEndpoint,
+pub struct Proof {
+    /// When, nanoseconds of the driver's clock.
+    pub at: u64,
+    /// The packet of the capture that completed the evidence, from 1.
+    pub frame: u64,
+    /// The conversation that it belongs to.
+    pub conversation: Option<usize>,
+    /// The inside end that it is about.
+    pub inside: SocketAddr,
+    /// Class, role and confidence.
+    pub finding: Finding,
+    /// Why.
+    pub evidence: Vec<Evidence>,
+    /// The endpoint, if it holds for all of one's UDP.
+    pub endpoint: Option<ProvedEndpoint>,
 }
 
 /// What the report has to know about a conversation besides its packets.
@@ -100,9 +112,12 @@ pub struct Driver {
     tagged_within: u64,
     pub(super) conversations: Conversations,
     pub(super) keys: Vec<Keys>,
-    /// Proofs of endpoints, the oldest first; the last holds while `known` says so.
-    pub(super) proofs: FxHashMap<EndpointKey, Vec<Proof>>,
-    known: FxHashMap<EndpointKey, Finding>,
+    /// All proofs, the oldest first.
+    pub(super) proofs: Vec<Proof>,
+    /// Those of endpoints, by their indexes.
+    pub(super) of_endpoints: FxHashMap<EndpointKey, Vec<usize>>,
+    /// Those of endpoints that hold.
+    known: FxHashMap<EndpointKey, usize>,
     /// Datagrams shaped like type 2, sent and received by an inside endpoint that is not proved.
     type2: FxHashMap<EndpointKey, [u64; 2]>,
     pub(super) stats: StatsCounters,
@@ -144,7 +159,8 @@ impl Driver {
             tagged_within: 0,
             conversations: Conversations::new(),
             keys: Vec::new(),
-            proofs: FxHashMap::default(),
+            proofs: Vec::new(),
+            of_endpoints: FxHashMap::default(),
             known: FxHashMap::default(),
             type2: FxHashMap::default(),
             stats: StatsCounters::default(),
@@ -254,7 +270,7 @@ impl Driver {
                 Outcome::Pass(_) => false,
             };
             let called = side != Side::InsideIngress && headers.tcp_flags & (SYN | ACK) == SYN;
-            self.know_endpoint(&key, called, step.conversation);
+            self.know_endpoint(record.number, &key, called, step.conversation);
         }
         if let Some(index) = step.conversation {
             let conversation = self.conversations.get_mut(index);
@@ -290,7 +306,7 @@ impl Driver {
         }
         self.next_tick = self.now.saturating_add(TICK);
         self.engine.tick(self.now, &mut self.events);
-        self.take_events(None);
+        self.take_events(0, None);
     }
 
     /// Where a gateway between inside and outside would meet the packet. Between two inside hosts
@@ -357,7 +373,7 @@ impl Driver {
             payload_len: headers.payload_len,
         };
         let answer = self.engine.packet(&packet, &mut self.events);
-        self.take_events(conversation);
+        self.take_events(record.number, conversation);
         if answer.more > 0 {
             self.more_request = self.more_request.wrapping_add(1).max(1);
             let Ok(()) = self.tables.set_verdict(
@@ -381,36 +397,40 @@ impl Driver {
         })
     }
 
-    fn take_events(&mut self, conversation: Option<usize>) {
+    fn take_events(&mut self, frame: u64, conversation: Option<usize>) {
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Found {
                     at,
                     subject,
+                    flow,
                     finding,
                     evidence,
-                    ..
                 } => {
-                    let names: Vec<_> = evidence.iter().map(|evidence| evidence.name).collect();
+                    let index = self.proofs.len();
                     let mut endpoint = None;
                     let Ok(()) = match subject {
                         Subject::Flow(key) => self.tables.set_verdict(&key, finding.verdict()),
                         Subject::Endpoint(key) => {
-                            let proved = *endpoint.insert(self.proved_endpoint(&key));
-                            self.known.insert(key, finding);
-                            self.proofs.entry(key).or_default().push(Proof {
-                                at,
-                                finding,
-                                evidence: names.clone(),
-                                endpoint: proved,
-                            });
+                            endpoint = Some(self.proved_endpoint(&key));
+                            self.known.insert(key, index);
+                            self.of_endpoints.entry(key).or_default().push(index);
                             for key in std::iter::once(key).chain(key.listener()) {
                                 let Ok(()) = self.tables.set_endpoint(&key, finding.verdict());
                             }
                             Ok(())
                         }
                     };
-                    self.decide(conversation, finding, names, endpoint);
+                    self.proofs.push(Proof {
+                        at,
+                        frame,
+                        conversation,
+                        inside: SocketAddr::new(from_mapped(&flow.inside), flow.inside_port),
+                        finding,
+                        evidence,
+                        endpoint,
+                    });
+                    self.decide(frame, conversation, index, false);
                 }
                 Event::Forgotten(key) => {
                     self.known.remove(&key);
@@ -424,7 +444,13 @@ impl Driver {
 
     /// A UDP packet of a known endpoint decides its conversation.
     /// So does a connection that is opened to the port of one (`called`).
-    fn know_endpoint(&mut self, key: &FlowKey, called: bool, conversation: Option<usize>) {
+    fn know_endpoint(
+        &mut self,
+        frame: u64,
+        key: &FlowKey,
+        called: bool,
+        conversation: Option<usize>,
+    ) {
         let endpoint = EndpointKey {
             protocol: UDP,
             ..key.endpoint()
@@ -432,38 +458,38 @@ impl Driver {
         if key.protocol != UDP && !(called && endpoint.listener().is_some()) {
             return;
         }
-        let Some(finding) = self.known.get(&endpoint).copied() else {
-            return;
-        };
-        let proof = self.proofs.get(&endpoint).and_then(|all| all.last());
-        let evidence = proof.map_or(&[][..], |proof| &proof.evidence);
-        let names = std::iter::once("endpoint").chain(evidence.iter().copied());
-        let endpoint = proof.map(|proof| proof.endpoint);
-        self.decide(conversation, finding, names.collect(), endpoint);
+        if let Some(proof) = self.known.get(&endpoint).copied() {
+            self.decide(frame, conversation, proof, true);
+        }
     }
 
-    /// The packet at hand decides its conversation, unless an earlier one did.
-    fn decide(
-        &mut self,
-        conversation: Option<usize>,
-        finding: Finding,
-        evidence: Vec<&'static str>,
-        endpoint: Option<ProvedEndpoint>,
-    ) {
+    /// The packet at hand decides its conversation, unless an earlier one did. `known` says that
+    /// the proof was there before.
+    fn decide(&mut self, frame: u64, conversation: Option<usize>, proof: usize, known: bool) {
         let Some(index) = conversation else {
             return;
         };
         let conversation = self.conversations.get_mut(index);
-        if conversation.detection.is_none() {
-            conversation.passage.decide();
-            conversation.endpoint = endpoint;
+        if conversation.detection.is_some() {
+            return;
         }
-        let decided_at_packet = Some(conversation.total_packets());
-        conversation.detection.get_or_insert(Detection {
-            finding,
-            evidence,
-            decided_at_packet,
+        conversation.passage.decide();
+        conversation.endpoint = self.proofs[proof].endpoint;
+        conversation.detection = Some(Detection {
+            finding: self.proofs[proof].finding,
+            evidence: self.proofs[proof].names(known),
+            decided_at_packet: Some(conversation.total_packets()),
+            frame: Some(frame),
+            proof: Some(proof),
         });
+    }
+}
+
+impl Proof {
+    /// The names of its evidence, after `endpoint` where it was known of the endpoint.
+    pub(super) fn names(&self, known: bool) -> Vec<&'static str> {
+        let own = self.evidence.iter().map(|evidence| evidence.name);
+        known.then_some("endpoint").into_iter().chain(own).collect()
     }
 }
 

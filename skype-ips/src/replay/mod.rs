@@ -6,6 +6,7 @@ mod driver;
 mod expect;
 mod passage;
 mod report;
+mod select;
 mod tunnels;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -13,10 +14,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use conversations::{Conversation, Conversations, Detection, TO_CLIENT, TO_SERVER};
-pub use driver::{Driver, Judged, Step, Within};
+pub use driver::{Driver, Judged, Proof, Step, Within};
 pub use expect::{Expectations, LabelError, Mismatch, Score};
 pub use passage::Passage;
 pub use report::Report;
+pub use select::{Query, QueryError};
 
 /// Networks whose hosts are inside where nothing else is said (RFC 1918, RFC 4193).
 pub fn private_networks() -> Vec<IpNet> {

@@ -7,7 +7,6 @@ use super::conversations::{Conversations, Detection};
 use super::driver::{Driver, Keys, Proof};
 use crate::hosts::endpoints::PROVED_LIFE;
 use crate::policy::{Action, Mode, PolicySet};
-use crate::telemetry::passage::ProvedEndpoint;
 use crate::telemetry::{FlowRecord, StatsCounters};
 
 /// The end of a replay.
@@ -15,6 +14,8 @@ use crate::telemetry::{FlowRecord, StatsCounters};
 pub struct Report {
     /// All conversations, with what was found and done.
     pub conversations: Conversations,
+    /// What was proved, the oldest first.
+    pub proofs: Vec<Proof>,
     /// Totals.
     pub stats: StatsCounters,
     /// The capture's time of its newest packet, nanoseconds since the Unix epoch.
@@ -32,6 +33,7 @@ impl Report {
             mut conversations,
             keys,
             proofs,
+            of_endpoints,
             mut stats,
             ..
         } = driver;
@@ -39,10 +41,17 @@ impl Report {
             let conversation = conversations.get_mut(index);
             if conversation.detection.is_none()
                 && conversation.protocol == UDP
-                && let Some((detection, endpoint)) = retrospective(keys, &proofs)
+                && let Some(index) = retrospective(keys, &of_endpoints, &proofs)
             {
-                conversation.detection = Some(detection);
-                conversation.endpoint = Some(endpoint);
+                let proof = &proofs[index];
+                conversation.detection = Some(Detection {
+                    finding: proof.finding,
+                    evidence: proof.names(true),
+                    decided_at_packet: None,
+                    frame: None,
+                    proof: Some(index),
+                });
+                conversation.endpoint = proof.endpoint;
                 conversation.passage.decide_in_retrospect();
             }
             let found = conversation.detection.as_ref();
@@ -52,6 +61,7 @@ impl Report {
         stats.flows = conversations.len() as u64;
         Self {
             conversations,
+            proofs,
             stats,
             end,
             hash,
@@ -84,23 +94,19 @@ impl Report {
 /// proof holds without a hit.
 fn retrospective(
     keys: &Keys,
-    proofs: &FxHashMap<EndpointKey, Vec<Proof>>,
-) -> Option<(Detection, ProvedEndpoint)> {
-    let proofs = keys
+    of_endpoints: &FxHashMap<EndpointKey, Vec<usize>>,
+    proofs: &[Proof],
+) -> Option<usize> {
+    let after = keys.last..=keys.last.saturating_add(PROVED_LIFE);
+    let of_ends = keys
         .flows
         .iter()
         .flatten()
-        .filter_map(|key| proofs.get(&key.endpoint()));
-    let proof = proofs
+        .filter_map(|key| of_endpoints.get(&key.endpoint()));
+    of_ends
         .flatten()
-        .find(|proof| (keys.last..=keys.last.saturating_add(PROVED_LIFE)).contains(&proof.at))?;
-    let names = std::iter::once("endpoint").chain(proof.evidence.iter().copied());
-    let detection = Detection {
-        finding: proof.finding,
-        evidence: names.collect(),
-        decided_at_packet: None,
-    };
-    Some((detection, proof.endpoint))
+        .copied()
+        .find(|index| after.contains(&proofs[*index].at))
 }
 
 /// The policy of the conversation's inside host and what it did; of two inside hosts the stricter.
