@@ -495,7 +495,7 @@ impl Proof {
 
 /// The payload of a packet, as far as the capture has it; nothing of a later fragment, which has
 /// no message head and no sequence number.
-fn payload<'a>(record: &'a Record, headers: &Headers) -> &'a [u8] {
+pub(super) fn payload<'a>(record: &'a Record, headers: &Headers) -> &'a [u8] {
     if matches!(headers.fragment, Fragment::Later(_)) {
         return &[];
     }

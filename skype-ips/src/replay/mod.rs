@@ -4,6 +4,7 @@
 mod conversations;
 mod driver;
 mod expect;
+pub mod explain;
 mod passage;
 mod report;
 mod select;

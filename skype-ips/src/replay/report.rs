@@ -5,6 +5,7 @@ use skype_ips_common::layout::{EndpointKey, UDP};
 
 use super::conversations::{Conversations, Detection};
 use super::driver::{Driver, Keys, Proof};
+use crate::detect::Evidence;
 use crate::hosts::endpoints::PROVED_LIFE;
 use crate::policy::{Action, Mode, PolicySet};
 use crate::telemetry::{FlowRecord, StatsCounters};
@@ -68,10 +69,30 @@ impl Report {
         }
     }
 
+    /// The record of one conversation, by its index.
+    pub(super) fn record(&self, index: usize, capture: &str) -> FlowRecord {
+        self.conversations.get(index).record(capture, &self.hash)
+    }
+
+    /// The proof that another one leans on: a stream whose IV follows from those of its host's
+    /// datagrams is Skype because these are.
+    pub(super) fn basis(&self, proof: &Proof) -> Option<&Proof> {
+        let leans = |evidence: &Evidence| evidence.name == "tcp-udp-generator";
+        if !proof.evidence.iter().any(leans) {
+            return None;
+        }
+        let of_host = |other: &&Proof| {
+            other.endpoint.is_some()
+                && other.inside.ip() == proof.inside.ip()
+                && other.frame < proof.frame
+        };
+        self.proofs.iter().rev().find(of_host)
+    }
+
     /// The records of all conversations, in the order of their start.
     pub fn records<'a>(&'a self, capture: &'a str) -> impl Iterator<Item = FlowRecord> + 'a {
         let order = self.conversations.in_report_order().into_iter();
-        order.map(move |index| self.conversations.get(index).record(capture, &self.hash))
+        order.map(move |index| self.record(index, capture))
     }
 
     /// The same, with how the payload of each begins.
@@ -80,12 +101,9 @@ impl Report {
         capture: &'a str,
     ) -> impl Iterator<Item = FlowRecord> + 'a {
         let order = self.conversations.in_report_order().into_iter();
-        order.map(move |index| {
-            let conversation = self.conversations.get(index);
-            FlowRecord {
-                payload: Some(conversation.passage.payload_heads()),
-                ..conversation.record(capture, &self.hash)
-            }
+        order.map(move |index| FlowRecord {
+            payload: Some(self.conversations.get(index).passage.payload_heads()),
+            ..self.record(index, capture)
         })
     }
 }

@@ -86,6 +86,12 @@ impl Zones {
     }
 }
 
+/// A packet and those within it, the outer ones first: as many as [`Zones::within`] gives, or more.
+pub(super) fn layers(record: &Record) -> impl Iterator<Item = Record> {
+    let within = |outer: &Record| Some(tunnel::inner(outer)?.record);
+    std::iter::successors(Some(record.clone()), within).take(1 + MAX_LAYERS)
+}
+
 /// What a report says of a tunnel: the outermost one's ends.
 fn around(outermost: Option<Tunnel>, outer: &Outer, depth: u8) -> Tunnel {
     let kind = outer.kind.name();

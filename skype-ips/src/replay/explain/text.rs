@@ -1,0 +1,383 @@
+//! The explanation in words.
+
+use std::fmt;
+
+use super::{CitationTold, EvidenceTold, ExplanationRecord, Frames, LookedAt, ProofTold};
+use crate::policy::{Action, Mode};
+use crate::telemetry::FlowRecord;
+
+/// Bytes in a line.
+const LINE: usize = 16;
+/// Numbers of packets in a line.
+const NUMBERS: usize = 12;
+
+/// Odds of one in 2^`bits`, in words: `one in 4 billion`.
+pub fn odds(bits: u32) -> String {
+    const WORDS: [&str; 7] = [
+        "",
+        " thousand",
+        " million",
+        " billion",
+        " trillion",
+        " quadrillion",
+        " quintillion",
+    ];
+    let mut value = 2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX));
+    let mut word = 0;
+    while value >= 999.5 && word + 1 < WORDS.len() {
+        value /= 1000.0;
+        word += 1;
+    }
+    if value < 999.5 {
+        format!("one in {value:.0}{}", WORDS[word])
+    } else {
+        let zeros = f64::from(bits) * std::f64::consts::LOG10_2;
+        format!("one in 10^{zeros:.0}")
+    }
+}
+
+impl fmt::Display for ExplanationRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (flow, told) = (&self.flow, &self.explanation);
+        heading(f, flow)?;
+        writeln!(
+            f,
+            "  frames {} to {}, {:.6} s to {:.6} s after the capture's start: {} packets from {}, \
+             {} from {}",
+            told.first_frame,
+            told.last_frame,
+            told.first_time,
+            told.last_time,
+            flow.flow.pkts_toserver,
+            end(flow.src_ip, flow.src_port),
+            flow.flow.pkts_toclient,
+            end(flow.dest_ip, flow.dest_port)
+        )?;
+        match (&flow.skype.detail, &told.proof) {
+            (Some(found), Some(proof)) => {
+                writeln!(
+                    f,
+                    "\nIt is Skype: {}, {}, {}.",
+                    found.class, found.role, found.confidence
+                )?;
+                decided(f, self, proof)?;
+                for evidence in &proof.evidence {
+                    writeln!(f, "\n{evidence}")?;
+                }
+                added_up(f, proof, &found.confidence)?;
+                if let Some(basis) = &proof.follows {
+                    writeln!(
+                        f,
+                        "\nThat the host runs Skype was proved before, by frame {}{}, with these \
+                         odds of chance: {} (2^-{}).",
+                        basis.frame,
+                        of_conversation(basis),
+                        basis.odds,
+                        basis.bits
+                    )?;
+                    for evidence in &basis.evidence {
+                        writeln!(f, "\n{evidence}")?;
+                    }
+                }
+            }
+            _ => nothing(f, flow, &told.looked_at)?,
+        }
+        policy(f, self)
+    }
+}
+
+fn heading(f: &mut fmt::Formatter<'_>, flow: &FlowRecord) -> fmt::Result {
+    writeln!(
+        f,
+        "{} {} {} of {}",
+        flow.proto.to_ascii_lowercase(),
+        end(flow.src_ip, flow.src_port),
+        end(flow.dest_ip, flow.dest_port),
+        flow.capture.as_deref().unwrap_or_default().escape_debug()
+    )?;
+    writeln!(
+        f,
+        "  community_id {}, flow_id {}",
+        flow.community_id, flow.flow_id
+    )?;
+    match &flow.tunnel {
+        Some(tunnel) => writeln!(
+            f,
+            "  in a tunnel ({}, depth {}) from {} to {}; payload offsets are those of the inner \
+             packet",
+            tunnel.kind, tunnel.depth, tunnel.src_ip, tunnel.dest_ip
+        ),
+        None => Ok(()),
+    }
+}
+
+fn end(ip: std::net::IpAddr, port: u16) -> String {
+    std::net::SocketAddr::new(ip, port).to_string()
+}
+
+fn of_conversation(proof: &ProofTold) -> String {
+    match &proof.by {
+        Some(by) => format!(
+            " of another conversation, {} (flow_id {})",
+            by.ends, by.flow_id
+        ),
+        None => String::new(),
+    }
+}
+
+/// When it was decided, and by what.
+fn decided(
+    f: &mut fmt::Formatter<'_>,
+    record: &ExplanationRecord,
+    proof: &ProofTold,
+) -> fmt::Result {
+    let found = record.flow.skype.detail.as_ref();
+    let at = found.and_then(|found| found.decided_at_packet);
+    match (at, record.explanation.decided_at_frame) {
+        (Some(packet), Some(frame)) => writeln!(
+            f,
+            "Decided at frame {frame}, packet {packet} of the conversation."
+        )?,
+        _ => writeln!(
+            f,
+            "Decided in retrospect: the proof came after its last packet."
+        )?,
+    }
+    match &proof.endpoint {
+        Some(endpoint) => {
+            let endpoint = end(endpoint.ip, endpoint.port);
+            let (frame, by) = (proof.frame, of_conversation(proof));
+            writeln!(
+                f,
+                "It is decided by its endpoint: {endpoint} was proved by frame {frame}{by}. All \
+                 UDP of that address and port is Skype, and so are connections opened to that \
+                 port, until nothing there passed a test for 20 minutes."
+            )
+        }
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for EvidenceTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.meaning)?;
+        write!(f, "\n  odds of chance: {} (2^-{})", self.odds, self.bits)?;
+        self.citations
+            .iter()
+            .try_for_each(|citation| write!(f, "\n{citation}"))
+    }
+}
+
+impl fmt::Display for CitationTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            frame,
+            offset,
+            length,
+            says,
+            ..
+        } = self;
+        let last = offset + length.saturating_sub(1);
+        let Some(seen) = &self.seen else {
+            return write!(
+                f,
+                "  frame {frame}, payload bytes {offset} to {last}: {says}"
+            );
+        };
+        write!(
+            f,
+            "  frame {frame}, {:.6} s, {} -> {}, payload bytes {offset} to {last}: {says}",
+            seen.time,
+            end(seen.src_ip, seen.src_port),
+            end(seen.dest_ip, seen.dest_port)
+        )?;
+        let pairs: Vec<_> = seen.bytes.as_bytes().chunks(2).collect();
+        for line in pairs.chunks(LINE) {
+            let line: Vec<_> = line
+                .iter()
+                .map(|pair| String::from_utf8_lossy(pair))
+                .collect();
+            let bytes = line
+                .iter()
+                .map(|pair| u8::from_str_radix(pair, 16).unwrap_or(0));
+            let printable: String = bytes
+                .map(|byte| match byte {
+                    b' '..=b'~' => char::from(byte),
+                    _ => '.',
+                })
+                .collect();
+            // Text beside bytes that are none only distracts.
+            match printable.contains('.') && !printable.contains(char::is_alphabetic)
+                || line.len() < 5
+            {
+                true => write!(f, "\n      {}", line.join(" "))?,
+                false => write!(
+                    f,
+                    "\n      {:<width$}  {printable}",
+                    line.join(" "),
+                    width = 3 * LINE - 1
+                )?,
+            }
+        }
+        if pairs.len() < *length as usize {
+            write!(
+                f,
+                "\n      (the capture cuts off {} of {length} bytes)",
+                *length as usize - pairs.len()
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn added_up(
+    f: &mut fmt::Formatter<'_>,
+    proof: &ProofTold,
+    confidence: &impl fmt::Display,
+) -> fmt::Result {
+    let terms: Vec<_> = proof
+        .evidence
+        .iter()
+        .map(|evidence| evidence.bits.to_string())
+        .collect();
+    let sum = match terms.len() {
+        1 => format!("{} bits", proof.bits),
+        _ => format!("{} = {} bits", terms.join(" + "), proof.bits),
+    };
+    let limits = &proof.thresholds;
+    writeln!(
+        f,
+        "\nHow it adds up: {sum}, {}. From {} bits on it is exact, from {} strong, from {} \
+         heuristic, below nothing: {confidence}.",
+        proof.odds, limits.exact, limits.strong, limits.heuristic
+    )
+}
+
+fn nothing(f: &mut fmt::Formatter<'_>, flow: &FlowRecord, looked_at: &LookedAt) -> fmt::Result {
+    writeln!(
+        f,
+        "\nNothing was found: no test on this conversation was passed, and neither end is an \
+         endpoint that was proved."
+    )?;
+    let LookedAt {
+        packets,
+        payloads,
+        queued,
+        cut_off,
+        later_fragments,
+        opening_seen,
+    } = looked_at;
+    writeln!(
+        f,
+        "  of {packets} packets {payloads} have payload; the gate sent {queued} up to be judged, \
+         those that look like what a test is about"
+    )?;
+    match opening_seen {
+        Some(true) => writeln!(f, "  the connection's opening (SYN) is in the capture")?,
+        Some(false) => writeln!(
+            f,
+            "  the connection's opening (SYN) is not in the capture: nothing is taken from the \
+             middle of a stream, so it could be anything"
+        )?,
+        None => {}
+    }
+    if *payloads == 0 {
+        writeln!(f, "  without payload there is nothing to judge")?;
+    }
+    if *cut_off > 0 {
+        writeln!(
+            f,
+            "  the capture cuts off the payload of {cut_off} packets: a test that needs what is \
+             missing can't be passed"
+        )?;
+    }
+    if *later_fragments > 0 {
+        writeln!(
+            f,
+            "  {later_fragments} packets are later parts of fragmented ones, which no test looks \
+             into"
+        )?;
+    }
+    if flow.proto == "UDP" {
+        writeln!(
+            f,
+            "  this doesn't prove that it isn't Skype: media and file transfer are ciphertext, \
+             found by what their endpoint sends besides"
+        )?;
+    }
+    Ok(())
+}
+
+fn policy(f: &mut fmt::Formatter<'_>, record: &ExplanationRecord) -> fmt::Result {
+    let (policy, told) = (&record.flow.policy, &record.explanation.policy);
+    let Some(name) = &policy.name else {
+        return writeln!(f, "\nPolicy: none covers its hosts; nothing is done.");
+    };
+    let mode = told.mode;
+    write!(f, "\nPolicy: {name}, mode {mode}: {}.", policy.action)?;
+    match (told.enforced, told.confidence) {
+        (Some(enforced), _) if mode == Mode::Monitor && enforced > policy.action => {
+            write!(f, " In mode enforce it would be {enforced}.")?;
+        }
+        (Some(_), Some(needed))
+            if record
+                .flow
+                .skype
+                .detail
+                .as_ref()
+                .is_some_and(|found| found.confidence < needed) =>
+        {
+            write!(f, " It does more than alert only from {needed} on.")?;
+        }
+        _ => {}
+    }
+    writeln!(f)?;
+    for (frames, word) in [
+        (&told.dropped, Action::Drop),
+        (&told.alerted, Action::Alert),
+    ] {
+        if frames.packets > 0 {
+            let word = match word {
+                Action::Drop => "dropped",
+                _ => "passed, and alerted about",
+            };
+            writeln!(f, "  {word}: {} packets, frames {frames}", frames.packets)?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = self.frames.iter().take(NUMBERS);
+        let numbers: Vec<_> = told.map(u64::to_string).collect();
+        f.write_str(&numbers.join(", "))?;
+        match self.packets - numbers.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odds_read_as_people_say_them() {
+        for (bits, words) in [
+            (0, "one in 1"),
+            (9, "one in 512"),
+            (10, "one in 1 thousand"),
+            (20, "one in 1 million"),
+            (32, "one in 4 billion"),
+            (48, "one in 281 trillion"),
+            (64, "one in 18 quintillion"),
+            (120, "one in 10^36"),
+            (632, "one in 10^190"),
+            (u32::MAX, "one in 10^1292913986"),
+        ] {
+            assert_eq!(odds(bits), words);
+        }
+    }
+}
