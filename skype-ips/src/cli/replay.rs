@@ -1,6 +1,10 @@
 //! `skype-ips replay`: what is Skype in captures, and what a policy would have done about it.
 
-use std::collections::BTreeMap;
+mod annotate;
+mod explain;
+mod inputs;
+mod table;
+
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
@@ -9,14 +13,13 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::Failure;
-use crate::capture::Capture;
-use crate::engine::Settings;
-use crate::policy::{Action, Config, Mode, Policy, PolicySet};
-use crate::replay::{
-    Conversation, Driver, Expectations, Report, Score, TO_CLIENT, TO_SERVER, private_networks,
-};
-use crate::telemetry::eve::protocol_name;
+use crate::capture::{Capture, CaptureError, Record};
+use crate::policy::Mode;
+use crate::replay::{Annotator, Driver, Query, Report, Score, Step};
 use crate::telemetry::{StatsCounters, StatsRecord};
+
+use inputs::{World, labels, network};
+use table::{summary, table};
 
 /// Find Skype in captures, and show what a policy would do about it
 #[derive(clap::Args, Debug)]
@@ -49,54 +52,56 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
 
+    /// Tell which bytes of which packets proved one conversation: its community_id, its flow_id,
+    /// or its ends, such as "udp 192.168.1.34:13021 1.2.3.4:5"
+    #[arg(long, value_name = "FLOW", conflicts_with_all = ["payload_heads", "expect", "annotate"])]
+    explain: Option<Query>,
+
+    /// Copy the capture to a new pcapng file with a comment on each packet that proves or decides
+    #[arg(long, value_name = "OUT.pcapng")]
+    annotate: Option<PathBuf>,
+
     /// Captures: pcap or pcapng, also gzip or zstd; `-` is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
-}
-
-/// A network, or a single address.
-fn network(text: &str) -> Result<IpNet, String> {
-    match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
-        (Ok(net), _) => Ok(net.trunc()),
-        (_, Ok(address)) => Ok(address.into()),
-        _ => Err("write an address or a network, such as 192.168.0.0/16".into()),
-    }
 }
 
 /// Runs `replay`.
 ///
 /// # Errors
 /// Status 1 if a capture can't be read to its end (what was there is reported all the same),
-/// status 2 for a configuration or labels that can't be used, status 3 if labels differ.
+/// status 2 for a configuration, labels or a conversation that can't be used, or a file that is
+/// not to be overwritten, status 3 if labels differ.
 pub fn run(args: Args) -> Result<(), Failure> {
     let expectations = args.expect.as_deref().map(labels).transpose()?;
-    let config = configuration(args.config.as_deref(), &args.inside)?;
-    let mode = args.mode.unwrap_or(config.gateway.mode);
-    let inside = if args.inside.is_empty() {
-        private_networks()
-    } else {
-        args.inside
-    };
-    let mut public_addresses = config.gateway.public_addresses.clone();
-    public_addresses.extend(args.public_address);
-
+    let world = World::new(
+        args.config.as_deref(),
+        args.mode,
+        args.inside,
+        args.public_address,
+    )?;
+    if let Some(query) = &args.explain {
+        return explain::run(&world, query, &args.captures, args.json);
+    }
+    if let Some(to) = &args.annotate {
+        annotate::check(&args.captures, to)?;
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let mut totals = StatsCounters::default();
     let (mut end, mut failed) = (0, 0);
     let mut score = Score::default();
     for path in &args.captures {
-        let settings = Settings {
-            public_addresses: public_addresses.clone(),
-            ..Settings::default()
-        };
-        let mut driver = Driver::new(&config, mode, settings, &inside);
-        if let Err(problem) = feed(&mut driver, path) {
+        let mut annotator = args.annotate.as_ref().map(|_| Annotator::default());
+        let (report, problem) = replay(&world, path, |record, step, driver| {
+            if let Some(annotator) = &mut annotator {
+                annotator.packet(record, step, driver);
+            }
+        });
+        if let Some(problem) = problem {
             eprintln!("warning: {problem}");
             failed += 1;
         }
-        let report = driver.finish();
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        let name = name.to_string_lossy();
+        let name = file_name(path);
         written(if args.json {
             json(&mut out, &report, &name, args.payload_heads)
         } else {
@@ -109,13 +114,17 @@ pub fn run(args: Args) -> Result<(), Failure> {
             score.unscored += of_this.unscored;
             score.mismatches.extend(of_this.mismatches);
         }
+        if let (Some(annotator), Some(to)) = (annotator, &args.annotate) {
+            written(out.flush())?;
+            annotate::write(path, to, &annotator.comments(&report))?;
+        }
         end = end.max(report.end);
         add(&mut totals, &report.stats);
     }
     written(if args.json {
         json_line(&mut out, &StatsRecord::new(end, totals))
     } else {
-        summary(&mut out, &totals, mode)
+        summary(&mut out, &totals, world.mode)
     })?;
     written(out.flush())?;
     drop(out);
@@ -128,12 +137,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             score.mismatches.len()
         );
     }
-    if failed > 0 {
-        let all = args.captures.len();
-        return Err(Failure::failed(format!(
-            "{failed} of {all} captures could not be read to the end"
-        )));
-    }
+    readable(failed, args.captures.len())?;
     if score.mismatches.is_empty() {
         Ok(())
     } else {
@@ -145,43 +149,56 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn labels(path: &Path) -> Result<Expectations, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    Expectations::parse(&text)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+/// Whether all captures could be read.
+fn readable(failed: usize, all: usize) -> Result<(), Failure> {
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::failed(format!(
+            "{failed} of {all} captures could not be read to the end"
+        ))),
+    }
 }
 
-/// The configuration of a file, else one that drops Skype of every inside host.
-fn configuration(path: Option<&Path>, inside: &[IpNet]) -> Result<Config, Failure> {
-    let Some(path) = path else {
-        let mut config = Config::default_for_replay();
-        if !inside.is_empty() {
-            let policies = config.policies.policies().iter().map(|policy| Policy {
-                subnets: inside.to_vec(),
-                ..policy.clone()
-            });
-            config.policies = PolicySet::new(policies.collect());
+/// Replays what can be read of a capture, and says why there is no more. `watch` sees each packet
+/// after the driver did.
+fn replay(
+    world: &World,
+    path: &Path,
+    mut watch: impl FnMut(&Record, &Step, &Driver),
+) -> (Report, Option<CaptureError>) {
+    let mut driver = world.driver();
+    let mut feed = || -> Result<(), CaptureError> {
+        for record in Capture::open(path)? {
+            let record = record?;
+            let step = driver.packet(&record);
+            watch(&record, &step, &driver);
         }
-        return Ok(config);
+        Ok(())
     };
-    match Config::load(&[path.to_owned()]) {
-        Ok(config) => {
-            if !config.warnings.is_empty() {
-                eprintln!("{}\n", config.warnings);
-            }
-            Ok(config)
-        }
-        Err(problems) => Err(Failure::usage(problems)),
-    }
+    let problem = feed().err();
+    (driver.finish(), problem)
 }
 
-/// Replays what can be read of a capture.
-fn feed(driver: &mut Driver, path: &Path) -> Result<(), crate::capture::CaptureError> {
-    for record in Capture::open(path)? {
-        driver.packet(&record?);
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// Refuses what can't be read twice: the first pass finds which packets matter, and the second
+/// reads them, so that memory doesn't grow with the capture.
+fn refuse_streams(captures: &[PathBuf], option: &str) -> Result<(), Failure> {
+    let is_stream = |path: &PathBuf| {
+        let is_file = std::fs::metadata(path).map(|what| what.is_file() || what.is_dir());
+        path.as_path() == Path::new("-") || is_file.is_ok_and(|is_file| !is_file)
+    };
+    match captures.iter().find(|path| is_stream(path)) {
+        Some(path) => Err(Failure::usage(format!(
+            "{}: {option} reads a capture twice, which standard input and pipes don't allow; save \
+             it to a file first",
+            path.display()
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
@@ -222,110 +239,4 @@ fn add(totals: &mut StatsCounters, more: &StatsCounters) {
     totals.dropped += more.dropped;
     totals.undecodable += more.undecodable;
     totals.seconds += more.seconds;
-}
-
-/// The Skype conversations of a capture, and what they rest on.
-fn table(out: &mut impl Write, report: &Report, capture: &str) -> io::Result<()> {
-    let skype: Vec<_> = report
-        .conversations
-        .in_report_order()
-        .into_iter()
-        .map(|index| report.conversations.get(index))
-        .filter(|conversation| conversation.detection.is_some())
-        .collect();
-    writeln!(
-        out,
-        "{}: {} of {} conversations are Skype",
-        capture.escape_debug(),
-        skype.len(),
-        report.stats.flows
-    )?;
-    if skype.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<_> = skype.iter().map(|conversation| row(conversation)).collect();
-    let header = [
-        "",
-        "from",
-        "to",
-        "packets",
-        "class",
-        "sure",
-        "decided at",
-        "action",
-        "dropped",
-        "evidence",
-    ]
-    .map(str::to_owned);
-    let mut widths = [0; 10];
-    for row in std::iter::once(&header).chain(&rows) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    for row in std::iter::once(&header).chain(&rows) {
-        let cells = row.iter().zip(widths);
-        let line: String = cells
-            .map(|(cell, width)| format!("  {cell:width$}"))
-            .collect();
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    let mut evidence = BTreeMap::<_, usize>::new();
-    for conversation in &skype {
-        for name in conversation
-            .detection
-            .iter()
-            .flat_map(|found| &found.evidence)
-        {
-            *evidence.entry(name).or_default() += 1;
-        }
-    }
-    let evidence: Vec<_> = evidence
-        .iter()
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
-    writeln!(out, "  evidence: {}", evidence.join(", "))
-}
-
-fn row(conversation: &Conversation) -> [String; 10] {
-    let found = conversation.detection.as_ref();
-    let decided = match found.and_then(|found| found.decided_at_packet) {
-        Some(packet) => packet.to_string(),
-        None => "afterwards".into(),
-    };
-    let action = match &conversation.policy {
-        Some((_, action)) => *action,
-        None => Action::Allow,
-    };
-    [
-        protocol_name(conversation.protocol).into(),
-        conversation.src.to_string(),
-        conversation.dest.to_string(),
-        format!(
-            "{}+{}",
-            conversation.packets[TO_SERVER], conversation.packets[TO_CLIENT]
-        ),
-        found.map_or(String::new(), |found| found.finding.class.to_string()),
-        found.map_or(String::new(), |found| found.finding.confidence.to_string()),
-        decided,
-        action.to_string(),
-        conversation.dropped.to_string(),
-        found.map_or(String::new(), |found| found.evidence.join(", ")),
-    ]
-}
-
-fn summary(out: &mut impl Write, totals: &StatsCounters, mode: Mode) -> io::Result<()> {
-    writeln!(
-        out,
-        "\n{} packets ({} bytes) in {:.3} s; {} of {} conversations are Skype; {} packets judged \
-         by the engine, {} dropped (mode {mode}), {} undecodable",
-        totals.packets,
-        totals.bytes,
-        totals.seconds,
-        totals.skype_flows,
-        totals.flows,
-        totals.queued,
-        totals.dropped,
-        totals.undecodable
-    )
 }

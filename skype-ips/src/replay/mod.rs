@@ -1,6 +1,7 @@
 //! The replay driver: gate, engine and policy over captures, without privileges. The capture's
 //! time is the clock, and the same input gives the same output.
 
+mod annotate;
 mod conversations;
 mod driver;
 mod expect;
@@ -14,6 +15,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use annotate::Annotator;
 pub use conversations::{Conversation, Conversations, Detection, TO_CLIENT, TO_SERVER};
 pub use driver::{Driver, Judged, Proof, Step, Within};
 pub use expect::{Expectations, LabelError, Mismatch, Score};

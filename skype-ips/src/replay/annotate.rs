@@ -1,0 +1,116 @@
+//! Comments for the packets that prove and decide, to be read beside their bytes.
+
+use rustc_hash::FxHashMap;
+
+use super::driver::{Driver, Proof, Step};
+use super::explain::odds;
+use super::report::Report;
+use crate::capture::{Comments, Record};
+use crate::policy::Action;
+
+/// Comments on one packet; what comes beyond is counted.
+const MOST: usize = 32;
+
+/// Notes during a replay what was done at the packets that decide.
+#[derive(Clone, Debug, Default)]
+pub struct Annotator {
+    /// What was done with the deciding packet, by conversation.
+    actions: FxHashMap<usize, Action>,
+}
+
+impl Annotator {
+    /// Takes in what the driver did with a packet.
+    pub fn packet(&mut self, record: &Record, step: &Step, driver: &Driver) {
+        let outer = step.conversation.map(|index| (index, step.action));
+        let within = step.within.iter().flatten();
+        let within = within.filter_map(|within| Some((within.conversation?, within.action)));
+        for (index, action) in outer.into_iter().chain(within) {
+            let found = driver.conversations().get(index).detection.as_ref();
+            if found.is_some_and(|found| found.frame == Some(record.number)) {
+                self.actions.entry(index).or_insert(action);
+            }
+        }
+    }
+
+    /// The comments, by packet: on each cited one what its bytes are, on each deciding one what
+    /// follows.
+    pub fn comments(&self, report: &Report) -> Comments {
+        let mut comments = Comments::new();
+        for proof in &report.proofs {
+            cite(&mut comments, proof, report);
+        }
+        for (index, conversation) in report.conversations.iter().enumerate() {
+            let found = conversation.detection.as_ref();
+            let Some((found, frame)) = found.and_then(|found| Some((found, found.frame?))) else {
+                continue;
+            };
+            let Some(proof) = found.proof.and_then(|proof| report.proofs.get(proof)) else {
+                continue;
+            };
+            let finding = found.finding;
+            let mut text = format!(
+                "skype-ips: {conversation} is Skype from this packet on: {}, {}, {}; {}; action: {}",
+                finding.class,
+                finding.role,
+                finding.confidence,
+                strength(proof),
+                self.actions.get(&index).copied().unwrap_or(Action::Alert)
+            );
+            if let Some(endpoint) = proof.endpoint.as_ref() {
+                let endpoint = std::net::SocketAddr::new(endpoint.ip, endpoint.port);
+                text += &match proof.frame == frame {
+                    true => format!("; proves {endpoint}: all its UDP is Skype"),
+                    false => format!("; {endpoint} was proved by frame {}", proof.frame),
+                };
+            }
+            comments.entry(frame).or_default().push(text);
+        }
+        for texts in comments.values_mut().filter(|texts| texts.len() > MOST) {
+            let more = texts.len() - MOST;
+            texts.truncate(MOST);
+            texts.push(format!("skype-ips: and {more} more"));
+        }
+        comments
+    }
+}
+
+/// Evidence by name, and the odds of all of it.
+fn strength(proof: &Proof) -> String {
+    let bits = proof.evidence.iter().map(|evidence| evidence.bits).sum();
+    let names: Vec<_> = proof.evidence.iter().map(|one| one.name).collect();
+    format!(
+        "{}, odds of chance {} (2^-{bits})",
+        names.join(", "),
+        odds(bits)
+    )
+}
+
+fn cite(comments: &mut Comments, proof: &Proof, report: &Report) {
+    let about = match (proof.conversation, &proof.endpoint) {
+        (_, Some(endpoint)) => {
+            format!(
+                "of {}",
+                std::net::SocketAddr::new(endpoint.ip, endpoint.port)
+            )
+        }
+        (Some(index), None) => format!("of {}", report.conversations.get(index)),
+        (None, None) => String::new(),
+    };
+    for evidence in &proof.evidence {
+        for cited in &evidence.cited {
+            let last = cited.offset + cited.len.saturating_sub(1);
+            let text = format!(
+                "skype-ips: {} {about} (odds of chance {}, 2^-{}): payload bytes {} to {last}: {}",
+                evidence.name,
+                odds(evidence.bits),
+                evidence.bits,
+                cited.offset,
+                cited.says
+            );
+            let texts = comments.entry(cited.packet).or_default();
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+    }
+}
