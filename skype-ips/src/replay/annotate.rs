@@ -1,6 +1,6 @@
 //! Comments for the packets that prove and decide, to be read beside their bytes.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 use super::driver::{Driver, Proof, Step};
 use super::explain::odds;
@@ -14,8 +14,8 @@ const MOST: usize = 32;
 /// Notes during a replay what was done at the packets that decide.
 #[derive(Clone, Debug, Default)]
 pub struct Annotator {
-    /// What was done with the deciding packet, by conversation.
-    actions: FxHashMap<usize, Action>,
+    /// Conversations whose deciding packet was dropped.
+    dropped: FxHashSet<usize>,
 }
 
 impl Annotator {
@@ -26,8 +26,9 @@ impl Annotator {
         let within = within.filter_map(|within| Some((within.conversation?, within.action)));
         for (index, action) in outer.into_iter().chain(within) {
             let found = driver.conversations().get(index).detection.as_ref();
-            if found.is_some_and(|found| found.frame == Some(record.number)) {
-                self.actions.entry(index).or_insert(action);
+            let decides = found.is_some_and(|found| found.frame == Some(record.number));
+            if decides && action == Action::Drop {
+                self.dropped.insert(index);
             }
         }
     }
@@ -48,13 +49,17 @@ impl Annotator {
                 continue;
             };
             let finding = found.finding;
+            let policy = conversation.policy.as_ref().map(|(_, action)| *action);
             let mut text = format!(
                 "skype-ips: {conversation} is Skype from this packet on: {}, {}, {}; {}; action: {}",
                 finding.class,
                 finding.role,
                 finding.confidence,
                 strength(proof),
-                self.actions.get(&index).copied().unwrap_or(Action::Alert)
+                match self.dropped.contains(&index) {
+                    true => Action::Drop,
+                    false => Action::Alert.min(policy.unwrap_or(Action::Allow)),
+                }
             );
             if let Some(endpoint) = proof.endpoint.as_ref() {
                 let endpoint = std::net::SocketAddr::new(endpoint.ip, endpoint.port);

@@ -130,6 +130,26 @@ impl Query {
     }
 }
 
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommunityId(id) => f.write_str(id),
+            Self::FlowId(id) => write!(f, "{id}"),
+            Self::Ends {
+                protocol,
+                one,
+                other,
+            } => {
+                if let Some(protocol) = protocol {
+                    write!(f, "{} ", protocol_name(*protocol).to_ascii_lowercase())?;
+                }
+                write!(f, "{one}")?;
+                other.map_or(Ok(()), |other| write!(f, " {other}"))
+            }
+        }
+    }
+}
+
 /// How near a slip of the pen is: 0 beyond three letters.
 fn slips(asked: &str, known: &str) -> u32 {
     4_u32.saturating_sub(strsim::levenshtein(asked, known) as u32)

@@ -7,7 +7,7 @@ use skype_ips::capture::{Record, Writer};
 
 use crate::support::{captures, frame, probes, udp};
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_skype-ips"))
         .arg("replay")
         .args(arguments)
@@ -15,7 +15,7 @@ fn run(arguments: &[&str]) -> Output {
         .expect("the command is built with this test")
 }
 
-fn written(folder: &Path, name: &str, records: &[Record]) -> PathBuf {
+pub(crate) fn written(folder: &Path, name: &str, records: &[Record]) -> PathBuf {
     let path = folder.join(name);
     let mut writer = Writer::create(&path).expect("a writable folder");
     for record in records {
@@ -27,7 +27,7 @@ fn written(folder: &Path, name: &str, records: &[Record]) -> PathBuf {
 }
 
 /// Three probes to three peers, and one DNS question.
-fn session(folder: &Path) -> PathBuf {
+pub(crate) fn session(folder: &Path) -> PathBuf {
     let mut records: Vec<_> = probes(99, 3)
         .zip(1..)
         .map(|(payload, at)| {
@@ -39,11 +39,11 @@ fn session(folder: &Path) -> PathBuf {
     written(folder, "session.pcap", &records)
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary folder has a plain name")
 }
 
-fn lines(output: &Output) -> Vec<serde_json::Value> {
+pub(crate) fn lines(output: &Output) -> Vec<serde_json::Value> {
     let text = String::from_utf8(output.stdout.clone()).expect("JSON is UTF-8");
     let parsed = text.lines().map(serde_json::from_str);
     parsed

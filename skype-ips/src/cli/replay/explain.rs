@@ -65,8 +65,8 @@ pub(super) fn run(
             told(world, one.path, &one.report, one.indexes[0], json)?;
             readable(failed, captures.len())
         }
-        [] => Err(none(&near, failed)),
-        _ => Err(several(&matches, found)),
+        [] => Err(none(query, &near, failed)),
+        _ => Err(several(query, &matches, found)),
     }
 }
 
@@ -112,8 +112,8 @@ fn line(path: &Path, conversation: &Conversation) -> String {
 }
 
 /// `near`: how much each has in common with what was asked for, and whether it is Skype.
-fn none(near: &[((u32, bool), String)], failed: usize) -> Failure {
-    let mut message = "no conversation is called so".to_owned();
+fn none(query: &Query, near: &[((u32, bool), String)], failed: usize) -> Failure {
+    let mut message = format!("no conversation is called {query}");
     if failed > 0 {
         message += "; not all of the captures could be read";
     }
@@ -136,9 +136,9 @@ fn none(near: &[((u32, bool), String)], failed: usize) -> Failure {
     Failure::usage(message)
 }
 
-fn several(matches: &[Match<'_>], found: usize) -> Failure {
+fn several(query: &Query, matches: &[Match<'_>], found: usize) -> Failure {
     let mut message = format!(
-        "{found} conversations are called so; choose one by its flow_id, or name one capture:"
+        "{found} conversations are called {query}; choose one by its flow_id, or name one capture:"
     );
     let all = matches.iter().flat_map(|one| {
         let conversations = one

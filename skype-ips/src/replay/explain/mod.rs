@@ -176,7 +176,7 @@ pub struct PolicyTold {
     pub enforced: Option<Action>,
     /// Packets that were dropped.
     pub dropped: Frames,
-    /// Packets that passed as part of known Skype.
+    /// Packets that passed as part of known Skype, where the policy doesn't allow it.
     pub alerted: Frames,
 }
 
@@ -288,6 +288,10 @@ fn policy(
     mode: Mode,
 ) -> PolicyTold {
     let name = conversation.policy.as_ref().map(|(name, _)| name);
+    let done = conversation
+        .policy
+        .as_ref()
+        .map_or(Action::Allow, |(_, action)| *action);
     let policies = config.policies.policies();
     let policy = policies.iter().find(|policy| Some(&policy.name) == name);
     let found = conversation.detection.as_ref().map(|found| found.finding);
@@ -313,6 +317,9 @@ fn policy(
         confidence: policy.map(|policy| policy.confidence),
         enforced,
         dropped: witness.dropped().clone(),
-        alerted: witness.alerted().clone(),
+        alerted: match done {
+            Action::Allow => Frames::default(),
+            _ => witness.alerted().clone(),
+        },
     }
 }

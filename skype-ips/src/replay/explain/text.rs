@@ -42,13 +42,12 @@ impl fmt::Display for ExplanationRecord {
         heading(f, flow)?;
         writeln!(
             f,
-            "  frames {} to {}, {:.6} s to {:.6} s after the capture's start: {} packets from {}, \
-             {} from {}",
+            "  frames {} to {}, {:.6} s to {:.6} s after the capture's start: {} from {}, {} from {}",
             told.first_frame,
             told.last_frame,
             told.first_time,
             told.last_time,
-            flow.flow.pkts_toserver,
+            packets(flow.flow.pkts_toserver),
             end(flow.src_ip, flow.src_port),
             flow.flow.pkts_toclient,
             end(flow.dest_ip, flow.dest_port)
@@ -111,6 +110,13 @@ fn heading(f: &mut fmt::Formatter<'_>, flow: &FlowRecord) -> fmt::Result {
     }
 }
 
+fn packets(count: u64) -> String {
+    match count {
+        1 => "1 packet".to_owned(),
+        _ => format!("{count} packets"),
+    }
+}
+
 fn end(ip: std::net::IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(ip, port).to_string()
 }
@@ -143,19 +149,24 @@ fn decided(
             "Decided in retrospect: the proof came after its last packet."
         )?,
     }
-    match &proof.endpoint {
-        Some(endpoint) => {
-            let endpoint = end(endpoint.ip, endpoint.port);
-            let (frame, by) = (proof.frame, of_conversation(proof));
-            writeln!(
-                f,
-                "It is decided by its endpoint: {endpoint} was proved by frame {frame}{by}. All \
-                 UDP of that address and port is Skype, and so are connections opened to that \
-                 port, until nothing there passed a test for 20 minutes."
-            )
-        }
-        None => Ok(()),
+    let Some(endpoint) = &proof.endpoint else {
+        return Ok(());
+    };
+    let endpoint = end(endpoint.ip, endpoint.port);
+    match &proof.by {
+        Some(_) => writeln!(
+            f,
+            "What decided it is its endpoint: {endpoint} was proved by frame {}{}.",
+            proof.frame,
+            of_conversation(proof)
+        )?,
+        None => writeln!(f, "The same packet proved the endpoint {endpoint}.")?,
     }
+    writeln!(
+        f,
+        "All UDP of that address and port is Skype, and so are connections opened to that port, \
+         until nothing there passed a test for 20 minutes."
+    )
 }
 
 impl fmt::Display for EvidenceTold {
@@ -191,32 +202,26 @@ impl fmt::Display for CitationTold {
             end(seen.src_ip, seen.src_port),
             end(seen.dest_ip, seen.dest_port)
         )?;
-        let pairs: Vec<_> = seen.bytes.as_bytes().chunks(2).collect();
-        for line in pairs.chunks(LINE) {
-            let line: Vec<_> = line
-                .iter()
-                .map(|pair| String::from_utf8_lossy(pair))
-                .collect();
-            let bytes = line
-                .iter()
-                .map(|pair| u8::from_str_radix(pair, 16).unwrap_or(0));
-            let printable: String = bytes
-                .map(|byte| match byte {
-                    b' '..=b'~' => char::from(byte),
-                    _ => '.',
-                })
-                .collect();
-            // Text beside bytes that are none only distracts.
-            match printable.contains('.') && !printable.contains(char::is_alphabetic)
-                || line.len() < 5
-            {
-                true => write!(f, "\n      {}", line.join(" "))?,
-                false => write!(
+        let pairs: Vec<_> = seen
+            .bytes
+            .as_bytes()
+            .chunks(2)
+            .map(String::from_utf8_lossy)
+            .collect();
+        let bytes: Vec<_> = pairs
+            .iter()
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap_or(0))
+            .collect();
+        let is_text = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        for (line, bytes) in pairs.chunks(LINE).zip(bytes.chunks(LINE)) {
+            let (line, width) = (line.join(" "), 3 * LINE - 1);
+            match is_text {
+                true => write!(
                     f,
-                    "\n      {:<width$}  {printable}",
-                    line.join(" "),
-                    width = 3 * LINE - 1
+                    "\n      {line:width$}  {}",
+                    String::from_utf8_lossy(bytes)
                 )?,
+                false => write!(f, "\n      {line}")?,
             }
         }
         if pairs.len() < *length as usize {
@@ -247,7 +252,7 @@ fn added_up(
     let limits = &proof.thresholds;
     writeln!(
         f,
-        "\nHow it adds up: {sum}, {}. From {} bits on it is exact, from {} strong, from {} \
+        "\nHow it adds up: {sum}, odds of chance {}. From {} bits on it is exact, from {} strong, from {} \
          heuristic, below nothing: {confidence}.",
         proof.odds, limits.exact, limits.strong, limits.heuristic
     )
@@ -256,21 +261,22 @@ fn added_up(
 fn nothing(f: &mut fmt::Formatter<'_>, flow: &FlowRecord, looked_at: &LookedAt) -> fmt::Result {
     writeln!(
         f,
-        "\nNothing was found: no test on this conversation was passed, and neither end is an \
-         endpoint that was proved."
+        "\nNothing was found: no test on this conversation was passed, and neither end was proved to \
+         be Skype's by other packets, then or in the 20 minutes after."
     )?;
     let LookedAt {
-        packets,
         payloads,
         queued,
         cut_off,
         later_fragments,
         opening_seen,
+        ..
     } = looked_at;
     writeln!(
         f,
-        "  of {packets} packets {payloads} have payload; the gate sent {queued} up to be judged, \
-         those that look like what a test is about"
+        "  {}, {payloads} of them with payload; the gate sent up {queued} that look like what some \
+         test is about, and judged the others by their looks alone",
+        packets(looked_at.packets)
     )?;
     match opening_seen {
         Some(true) => writeln!(f, "  the connection's opening (SYN) is in the capture")?,
@@ -287,15 +293,16 @@ fn nothing(f: &mut fmt::Formatter<'_>, flow: &FlowRecord, looked_at: &LookedAt) 
     if *cut_off > 0 {
         writeln!(
             f,
-            "  the capture cuts off the payload of {cut_off} packets: a test that needs what is \
-             missing can't be passed"
+            "  the capture cuts off the payload of {}: a test that needs what is missing can't be \
+             passed",
+            packets(*cut_off)
         )?;
     }
     if *later_fragments > 0 {
         writeln!(
             f,
-            "  {later_fragments} packets are later parts of fragmented ones, which no test looks \
-             into"
+            "  {} in later parts of fragmented ones, which no test looks into",
+            packets(*later_fragments)
         )?;
     }
     if flow.proto == "UDP" {
@@ -341,7 +348,7 @@ fn policy(f: &mut fmt::Formatter<'_>, record: &ExplanationRecord) -> fmt::Result
                 Action::Drop => "dropped",
                 _ => "passed, and alerted about",
             };
-            writeln!(f, "  {word}: {} packets, frames {frames}", frames.packets)?;
+            writeln!(f, "  {word}: {}, {frames}", packets(frames.packets))?;
         }
     }
     Ok(())
@@ -351,7 +358,8 @@ impl fmt::Display for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = self.frames.iter().take(NUMBERS);
         let numbers: Vec<_> = told.map(u64::to_string).collect();
-        f.write_str(&numbers.join(", "))?;
+        let ending = if self.packets == 1 { "" } else { "s" };
+        write!(f, "frame{ending} {}", numbers.join(", "))?;
         match self.packets - numbers.len() as u64 {
             0 => Ok(()),
             more => write!(f, " and {more} more"),

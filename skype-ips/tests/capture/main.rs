@@ -1,5 +1,7 @@
 //! Facts about the capture reader, over small files made by hand and the shared captures.
 
+mod commented;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::Write as _;
