@@ -1,4 +1,4 @@
-//! Packets within packets: GRE (RFC 2784, with ERSPAN), IP in IP (RFC 2003, 2473, 4213), Teredo
+//! Packets within packets: GRE (RFC 2784, 2890; with ERSPAN), IP in IP (RFC 2003, 2473, 4213), Teredo
 //! (RFC 4380) and VXLAN (RFC 7348), behind MPLS labels (RFC 3032) and PPPoE (RFC 2516) too.
 //!
 //! Of a fragmented outer packet only the first part is looked into: nothing is put together here.

@@ -74,6 +74,22 @@ impl Report {
         self.conversations.get(index).record(capture, &self.hash)
     }
 
+    /// The proofs that a conversation rests on, the deciding one first; then what its own packets
+    /// proved besides.
+    pub(super) fn proofs_of(&self, index: usize) -> impl Iterator<Item = &Proof> {
+        let found = self.conversations.get(index).detection.as_ref();
+        let deciding = found.and_then(|found| found.proof);
+        let own = move |(place, proof): &(usize, &Proof)| {
+            proof.conversation == Some(index) && Some(*place) != deciding
+        };
+        let besides = self.proofs.iter().enumerate().filter(own);
+        let besides = besides.map(|(_, proof)| proof);
+        deciding
+            .and_then(|deciding| self.proofs.get(deciding))
+            .into_iter()
+            .chain(besides)
+    }
+
     /// The proof that another one leans on: a stream whose IV follows from those of its host's
     /// datagrams is Skype because these are.
     pub(super) fn basis(&self, proof: &Proof) -> Option<&Proof> {

@@ -362,3 +362,26 @@ fn what_is_whole_of_a_damaged_capture_is_explained_with_status_1() {
     let words = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(words.contains("Decided at frame 2"), "{words}");
 }
+
+#[test]
+fn what_a_connections_own_bytes_prove_after_its_port_decided_is_told_too() {
+    let mut records = fan(3);
+    let peer = "203.0.113.9:4000";
+    records.push(tcp(9, peer, HOST, SYN, 9, &[]));
+    records.push(tcp(9, HOST, peer, SYN_ACK, 99, &[]));
+    records.push(tcp(9, peer, HOST, ACK, 10, &key_exchange()));
+    let passes = Passes::new(numbered(records), Mode::Monitor);
+    let told = passes.explain(3);
+    check_citations(&told, &passes.records);
+    assert_eq!(told.explanation.decided_at_frame, Some(4));
+    let besides = &told.explanation.besides;
+    assert_eq!((besides.len(), besides[0].frame), (1, 6));
+    let words = told.to_string();
+    for part in [
+        "was proved by frame 2",
+        "prove something besides, by frame 6",
+        "tcp-key-exchange: ",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+}

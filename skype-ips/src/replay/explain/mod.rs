@@ -49,6 +49,9 @@ pub struct Explanation {
     /// What proved it; absent if it isn't Skype.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<ProofTold>,
+    /// What its own packets proved besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub besides: Vec<ProofTold>,
     /// What the policy of the inside host says and did.
     pub policy: PolicyTold,
     /// What there was to look at.
@@ -210,7 +213,11 @@ pub fn explain(
     let index = witness.conversation();
     let conversation = report.conversations.get(index);
     let found = conversation.detection.as_ref();
-    let proof = found.and_then(|found| report.proofs.get(found.proof?));
+    let mut proofs = report
+        .proofs_of(index)
+        .map(|proof| told(report, witness, proof, index));
+    let proof = found.and_then(|_| proofs.next());
+    let besides = proofs.collect();
     ExplanationRecord {
         flow: FlowRecord {
             event_type: "explanation",
@@ -222,7 +229,8 @@ pub fn explain(
             first_time: witness.seconds(conversation.start),
             last_time: witness.seconds(conversation.end),
             decided_at_frame: found.and_then(|found| found.frame),
-            proof: proof.map(|proof| told(report, witness, proof, Some(index))),
+            proof,
+            besides,
             policy: policy(conversation, witness, config, mode),
             looked_at: LookedAt {
                 packets: conversation.total_packets(),
@@ -234,8 +242,8 @@ pub fn explain(
     }
 }
 
-fn told(report: &Report, witness: &Witness, proof: &Proof, of: Option<usize>) -> ProofTold {
-    let by = proof.conversation.filter(|by| Some(*by) != of);
+fn told(report: &Report, witness: &Witness, proof: &Proof, of: usize) -> ProofTold {
+    let by = proof.conversation.filter(|by| *by != of);
     let bits = proof.evidence.iter().map(|one| one.bits).sum();
     let evidence = proof.evidence.iter().map(|one| EvidenceTold {
         name: one.name,

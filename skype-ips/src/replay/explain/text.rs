@@ -60,9 +60,7 @@ impl fmt::Display for ExplanationRecord {
                     found.class, found.role, found.confidence
                 )?;
                 decided(f, self, proof)?;
-                for evidence in &proof.evidence {
-                    writeln!(f, "\n{evidence}")?;
-                }
+                evidence(f, proof)?;
                 added_up(f, proof, &found.confidence)?;
                 if let Some(basis) = &proof.follows {
                     writeln!(
@@ -74,12 +72,18 @@ impl fmt::Display for ExplanationRecord {
                         basis.odds,
                         basis.bits
                     )?;
-                    for evidence in &basis.evidence {
-                        writeln!(f, "\n{evidence}")?;
-                    }
+                    evidence(f, basis)?;
                 }
             }
             _ => nothing(f, flow, &told.looked_at)?,
+        }
+        for proof in &told.besides {
+            writeln!(
+                f,
+                "\nIts own packets prove something besides, by frame {}:",
+                proof.frame
+            )?;
+            evidence(f, proof)?;
         }
         policy(f, self)
     }
@@ -129,6 +133,11 @@ fn of_conversation(proof: &ProofTold) -> String {
         ),
         None => String::new(),
     }
+}
+
+fn evidence(f: &mut fmt::Formatter<'_>, proof: &ProofTold) -> fmt::Result {
+    let mut evidence = proof.evidence.iter();
+    evidence.try_for_each(|evidence| writeln!(f, "\n{evidence}"))
 }
 
 /// When it was decided, and by what.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde::Serialize;
 use skype_ips_common::parse::{Fragment, Headers, Slice, headers};
@@ -56,24 +57,23 @@ pub struct Witness {
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     conversation: Option<usize>,
-    host: std::net::IpAddr,
+    host: IpAddr,
 }
 
 impl Witness {
     /// For the conversation with this index in `report`, which the first pass gave.
     pub fn new(report: &Report, conversation: usize) -> Self {
-        let found = report.conversations.get(conversation).detection.as_ref();
-        let mut proof = found.and_then(|found| report.proofs.get(found.proof?));
         let mut cited = BTreeMap::new();
-        while let Some(one) = proof {
-            let owner = Owner {
-                conversation: one.conversation,
-                host: one.inside.ip(),
-            };
-            for citation in one.evidence.iter().flat_map(|evidence| &evidence.cited) {
-                cited.entry(place(citation)).or_insert((owner, None));
+        for proof in report.proofs_of(conversation) {
+            for one in std::iter::once(proof).chain(report.basis(proof)) {
+                let owner = Owner {
+                    conversation: one.conversation,
+                    host: one.inside.ip(),
+                };
+                for citation in one.evidence.iter().flat_map(|evidence| &evidence.cited) {
+                    cited.entry(place(citation)).or_insert((owner, None));
+                }
             }
-            proof = report.basis(one);
         }
         Self {
             conversation,
