@@ -119,7 +119,13 @@ fn cite(name: &'static str, bits: u32, head: &Head) -> Evidence {
             ),
         _ => {
             let from = login::place(head.bytes());
-            evidence.citing_stream(head, from, "the head of a login, which TLS forbids")
+            let says = if head.bytes()[from.clone()] == login::CLIENT_BLANK {
+                "a record of length zero, which TLS forbids; it counts before it is answered, \
+                 because another connection of these two hosts was proved in the last 5 minutes"
+            } else {
+                "the head of a login, which TLS forbids"
+            };
+            evidence.citing_stream(head, from, says)
         }
     }
 }

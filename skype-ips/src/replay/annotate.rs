@@ -2,8 +2,9 @@
 
 use rustc_hash::FxHashSet;
 
-use super::driver::{Driver, Proof, Step};
+use super::driver::{Driver, Step};
 use super::explain::odds;
+use super::proof::Proof;
 use super::report::Report;
 use crate::capture::{Comments, Record};
 use crate::policy::Action;

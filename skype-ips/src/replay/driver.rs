@@ -13,11 +13,12 @@ use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
 
 use super::conversations::{Conversations, Detection};
+use super::proof::Proof;
 use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::detect::udp::Message;
-use crate::engine::{Engine, Event, Evidence, Finding, Packet, Settings, Subject};
+use crate::engine::{Engine, Event, Packet, Settings, Subject};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
@@ -61,25 +62,6 @@ pub struct Within {
     pub conversation: Option<usize>,
     /// What was done.
     pub action: Action,
-}
-
-/// What was proved of a flow or an endpoint, and by what.
-#[derive(Clone, Debug)]
-pub struct Proof {
-    /// When, nanoseconds of the driver's clock.
-    pub at: u64,
-    /// The packet of the capture that completed the evidence, from 1.
-    pub frame: u64,
-    /// The conversation that it belongs to.
-    pub conversation: Option<usize>,
-    /// The inside end that it is about.
-    pub inside: SocketAddr,
-    /// Class, role and confidence.
-    pub finding: Finding,
-    /// Why.
-    pub evidence: Vec<Evidence>,
-    /// The endpoint, if it holds for all of one's UDP.
-    pub endpoint: Option<ProvedEndpoint>,
 }
 
 /// What the report has to know about a conversation besides its packets.
@@ -482,14 +464,6 @@ impl Driver {
             frame: Some(frame),
             proof: Some(proof),
         });
-    }
-}
-
-impl Proof {
-    /// The names of its evidence, after `endpoint` where it was known of the endpoint.
-    pub(super) fn names(&self, known: bool) -> Vec<&'static str> {
-        let own = self.evidence.iter().map(|evidence| evidence.name);
-        known.then_some("endpoint").into_iter().chain(own).collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod driver;
 mod expect;
 pub mod explain;
 mod passage;
+mod proof;
 mod report;
 mod select;
 mod tunnels;
@@ -17,9 +18,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use annotate::Annotator;
 pub use conversations::{Conversation, Conversations, Detection, TO_CLIENT, TO_SERVER};
-pub use driver::{Driver, Judged, Proof, Step, Within};
+pub use driver::{Driver, Judged, Step, Within};
 pub use expect::{Expectations, LabelError, Mismatch, Score};
 pub use passage::Passage;
+pub use proof::Proof;
 pub use report::Report;
 pub use select::{Query, QueryError};
 

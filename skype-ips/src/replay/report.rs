@@ -4,8 +4,8 @@ use rustc_hash::FxHashMap;
 use skype_ips_common::layout::{EndpointKey, UDP};
 
 use super::conversations::{Conversations, Detection};
-use super::driver::{Driver, Keys, Proof};
-use crate::detect::Evidence;
+use super::driver::{Driver, Keys};
+use super::proof::{Leaning, Proof};
 use crate::hosts::endpoints::PROVED_LIFE;
 use crate::policy::{Action, Mode, PolicySet};
 use crate::telemetry::{FlowRecord, StatsCounters};
@@ -90,19 +90,26 @@ impl Report {
             .chain(besides)
     }
 
-    /// The proof that another one leans on: a stream whose IV follows from those of its host's
-    /// datagrams is Skype because these are.
+    /// The earlier proof that one leans on: a stream whose IV follows from those of its host's
+    /// datagrams is Skype because these are, and an unanswered login because of another connection
+    /// of the two hosts. The newest that doesn't lean on anything itself.
     pub(super) fn basis(&self, proof: &Proof) -> Option<&Proof> {
-        let leans = |evidence: &Evidence| evidence.name == "tcp-udp-generator";
-        if !proof.evidence.iter().any(leans) {
-            return None;
-        }
-        let of_host = |other: &&Proof| {
-            other.endpoint.is_some()
-                && other.inside.ip() == proof.inside.ip()
-                && other.frame < proof.frame
+        let leaning = proof.leaning()?;
+        let hosts = |proof: &Proof| {
+            let conversation = self.conversations.get(proof.conversation?);
+            let (one, other) = (conversation.src.ip(), conversation.dest.ip());
+            Some((one.min(other), one.max(other)))
         };
-        self.proofs.iter().rev().find(of_host)
+        let is_basis = |other: &&Proof| {
+            let of_same = match leaning {
+                Leaning::OnDatagrams => {
+                    other.endpoint.is_some() && other.inside.ip() == proof.inside.ip()
+                }
+                Leaning::OnConnection => other.endpoint.is_none() && hosts(other) == hosts(proof),
+            };
+            of_same && other.frame < proof.frame && other.leaning().is_none()
+        };
+        self.proofs.iter().rev().find(is_basis)
     }
 
     /// The records of all conversations, in the order of their start.

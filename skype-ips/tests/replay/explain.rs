@@ -7,6 +7,7 @@ use skype_ips::engine::Settings;
 use skype_ips::policy::{Config, Mode};
 use skype_ips::replay::explain::{CitationTold, ExplanationRecord, Witness, explain};
 use skype_ips::replay::{Driver, Report, private_networks};
+use skype_ips_common::lcg;
 use skype_ips_common::parse::Slice;
 
 use crate::command::{lines, run, session, text, written};
@@ -384,4 +385,50 @@ fn what_a_connections_own_bytes_prove_after_its_port_decided_is_told_too() {
     ] {
         assert!(words.contains(part), "{part}: {words}");
     }
+}
+
+/// A connection of the host on `port`, in which it says `opening`, `seconds` after the start.
+fn speaks(seconds: u64, port: u16, opening: &[u8]) -> [Record; 3] {
+    let (host, peer) = (format!("192.168.7.2:{port}"), "203.0.113.9:4000");
+    [
+        tcp(seconds, &host, peer, SYN, 9, &[]),
+        tcp(seconds, peer, &host, SYN_ACK, 99, &[]),
+        tcp(seconds, &host, peer, ACK, 10, opening),
+    ]
+}
+
+#[test]
+fn what_leans_on_an_earlier_proof_comes_with_it() {
+    // A stream whose first word goes on where the datagrams stopped.
+    let state = (0..4).fold(99, |state, _| lcg::next(state));
+    let short = [&state.to_be_bytes()[..], &[0x55; 10]].concat();
+    let mut records = fan(3);
+    records.extend(speaks(9, 50_000, &short));
+    let passes = Passes::new(numbered(records), Mode::Monitor);
+    let told = passes.explain(3);
+    check_citations(&told, &passes.records);
+    let proof = told.explanation.proof.as_ref().expect("a proof");
+    assert_eq!(proof.evidence[0].name, "tcp-udp-generator");
+    let basis = proof.follows.as_ref().expect("what it follows from");
+    assert_eq!((basis.frame, basis.evidence[0].name), (2, "udp-generator"));
+    let cited = &basis.evidence[0].citations[0];
+    let seen = cited.seen.as_ref().expect("met");
+    assert_eq!(
+        (seen.bytes.clone(), seen.src_port),
+        at_place(&passes.records[cited.frame as usize - 1], cited)
+    );
+
+    // A login that nobody has answered, to a host that another connection gave away.
+    let mut records = speaks(1, 50_000, &key_exchange()).to_vec();
+    records.extend(speaks(9, 50_001, &[0x16, 3, 1, 0, 0]));
+    let passes = Passes::new(numbered(records), Mode::Monitor);
+    let told = passes.explain(1);
+    check_citations(&told, &passes.records);
+    let words = told.to_string();
+    assert!(
+        words.contains(
+            "because of an earlier proof, by frame 3 of another conversation, tcp 192.168.7.2:50000"
+        ),
+        "{words}"
+    );
 }

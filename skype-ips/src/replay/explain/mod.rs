@@ -14,7 +14,7 @@ use skype_ips_common::layout::mapped;
 
 use super::Report;
 use super::conversations::Conversation;
-use super::driver::Proof;
+use super::proof::Proof;
 use crate::detect::catalogue::meaning;
 use crate::policy::{Action, Confidence, Config, Mode};
 use crate::telemetry::FlowRecord;

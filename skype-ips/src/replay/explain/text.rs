@@ -65,8 +65,8 @@ impl fmt::Display for ExplanationRecord {
                 if let Some(basis) = &proof.follows {
                     writeln!(
                         f,
-                        "\nThat the host runs Skype was proved before, by frame {}{}, with these \
-                         odds of chance: {} (2^-{}).",
+                        "\nIt counts because of an earlier proof, by frame {}{}, odds of chance \
+                         {} (2^-{}):",
                         basis.frame,
                         of_conversation(basis),
                         basis.odds,

@@ -1,0 +1,58 @@
+//! What was proved, and what that leans on.
+
+use std::net::SocketAddr;
+
+use crate::detect::login::CLIENT_BLANK;
+use crate::engine::{Evidence, Finding};
+use crate::telemetry::passage::ProvedEndpoint;
+
+/// What was proved of a flow or an endpoint, and by what.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// When, nanoseconds of the driver's clock.
+    pub at: u64,
+    /// The packet of the capture that completed the evidence, from 1.
+    pub frame: u64,
+    /// The conversation that it belongs to.
+    pub conversation: Option<usize>,
+    /// The inside end that it is about.
+    pub inside: SocketAddr,
+    /// Class, role and confidence.
+    pub finding: Finding,
+    /// Why.
+    pub evidence: Vec<Evidence>,
+    /// The endpoint, if it holds for all of one's UDP.
+    pub endpoint: Option<ProvedEndpoint>,
+}
+
+/// What has to be known before evidence counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaning {
+    /// That the host's datagrams are Skype's.
+    OnDatagrams,
+    /// That another connection of the same two hosts is.
+    OnConnection,
+}
+
+impl Proof {
+    /// The names of its evidence, after `endpoint` where it was known of the endpoint.
+    pub(super) fn names(&self, known: bool) -> Vec<&'static str> {
+        let own = self.evidence.iter().map(|evidence| evidence.name);
+        known.then_some("endpoint").into_iter().chain(own).collect()
+    }
+
+    /// What else has to be known, if anything.
+    pub(super) fn leaning(&self) -> Option<Leaning> {
+        let is_blank = |evidence: &Evidence| {
+            let len: u32 = evidence.cited.iter().map(|cited| cited.len).sum();
+            len as usize == CLIENT_BLANK.len()
+        };
+        self.evidence
+            .iter()
+            .find_map(|evidence| match evidence.name {
+                "tcp-udp-generator" => Some(Leaning::OnDatagrams),
+                "login-handshake" if is_blank(evidence) => Some(Leaning::OnConnection),
+                _ => None,
+            })
+    }
+}
