@@ -217,19 +217,27 @@ fn gre(packet: &[u8]) -> Option<(Option<u32>, Link, &[u8])> {
     let link = match protocol {
         IPV4 | IPV6 => Link::Raw,
         BRIDGED => Link::Ethernet,
-        // A header of eight bytes, which the first version (without sequence numbers) hasn't.
+        // The first version has no header, and no sequence number either.
+        ERSPAN_2 if flags & SEQUENCE == 0 => Link::Ethernet,
         ERSPAN_2 => {
-            at += if flags & SEQUENCE != 0 { 8 } else { 0 };
+            erspan_version(packet, at, 1)?;
+            at += 8;
             Link::Ethernet
         }
-        // Twelve, and eight more if the last bit says so.
+        // Twelve bytes, and eight more if the last bit says so.
         ERSPAN_3 => {
+            erspan_version(packet, at, 2)?;
             at += 12 + 8 * usize::from(packet.get(at + 11)? & 1);
             Link::Ethernet
         }
         _ => return None,
     };
     Some((key, link, packet.get(at..)?))
+}
+
+/// Whether the header says so itself: types II and III are versions 1 and 2.
+fn erspan_version(packet: &[u8], at: usize, version: u8) -> Option<()> {
+    (packet.get(at)? >> 4 == version).then_some(())
 }
 
 fn vxlan(payload: &[u8]) -> Option<(u32, &[u8])> {

@@ -86,8 +86,8 @@ impl Wrap {
             Self::GreWithAll => (0x0800, gre(0xb000, ethertype, &[0xff; 12], packet)),
             Self::GreEthernet => (0x0800, gre(0x2000, 0x6558, &[0, 0, 1, 7], frame)),
             Self::Erspan1 => (0x0800, gre(0, 0x88be, &[], frame)),
-            Self::Erspan2 => (0x0800, gre(0x1000, 0x88be, &[7; 12], frame)),
-            Self::Erspan3 => (0x0800, gre(0x1000, 0x22eb, &[7; 24], frame)),
+            Self::Erspan2 => (0x0800, gre(0x1000, 0x88be, &erspan(1, 0), frame)),
+            Self::Erspan3 => (0x0800, gre(0x1000, 0x22eb, &erspan(2, 12), frame)),
             Self::In4 => (0x0800, ipv4(number, packet)),
             Self::In6 => (0x86dd, ipv6(number, packet)),
             Self::Teredo => (0x0800, ipv4(17, &udp(50_000, 3544, packet))),
@@ -135,6 +135,18 @@ fn ipv6(protocol: u8, body: &[u8]) -> Vec<u8> {
     let len = (body.len() as u16).to_be_bytes();
     let head = [0x60, 0, 0, 0, len[0], len[1], protocol, 64];
     [&head[..], &[0x26; 16], &[0x27; 16], body].concat()
+}
+
+/// A sequence number, and the header of a version, with `more` bytes behind the common ones.
+fn erspan(version: u8, more: usize) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 0, 9, version << 4, 5, 0, 3, 0, 0, 0, 1];
+    let start = bytes.len();
+    bytes.resize(start + more, 0);
+    if let Some(flags) = bytes.get_mut(start + 3) {
+        // A sub-header follows.
+        *flags = 1;
+    }
+    bytes
 }
 
 fn udp(source: u16, destination: u16, body: &[u8]) -> Vec<u8> {
