@@ -3,6 +3,9 @@
 //! The pipeline, from the bottom: [`engine`] judges the packets that the gate (in
 //! `skype-ips-common`) sends up, by what `detect` proves and what `hosts` remembers; [`policy`]
 //! says what is done with a finding; [`kernel`] holds the edges to BPF, NFQUEUE and the firewall.
+//!
+//! [`replay`] runs the same over captures, which [`capture`] reads, looks into (tunnels) and copies
+//! with comments; [`replay::explain`] says which bytes of which packets proved a conversation.
 
 pub mod capture;
 pub mod cli;

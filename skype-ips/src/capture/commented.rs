@@ -49,7 +49,7 @@ pub struct Copied {
 /// the file is not there under its name.
 ///
 /// # Errors
-/// `to` exists or can't be written; `from` can't be opened.
+/// `to` exists or can't be written; `from` can't be opened, or read to the end of its first packet.
 pub fn copy_with_comments(
     from: &Path,
     to: &Path,
@@ -80,7 +80,11 @@ pub fn copy_with_comments(
     match outcome {
         Ok(()) => {}
         Err(Stopped::Reading(fault)) => {
-            copied.fault = Some(fault.at(&capture.file, copied.packets + 1));
+            let fault = fault.at(&capture.file, copied.packets + 1);
+            if copied.packets == 0 {
+                return Err(fault);
+            }
+            copied.fault = Some(fault);
         }
         Err(Stopped::Writing(source)) => return Err(failed(source)),
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
+use proptest::prelude::*;
+use proptest::test_runner::Config;
 use skype_ips::capture::{Capture, CaptureError, Comments, Copied, Record, copy_with_comments};
 
 use crate::{
@@ -289,4 +291,34 @@ fn a_comment_too_long_for_the_format_is_cut_between_letters() {
         Duration::from_nanos(records(&copy.to)[0].timestamp),
         Duration::new(1, 2000)
     );
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 300, failure_persistence: None, ..Config::default() })]
+
+    /// A damaged file is copied as far as it goes, or not at all.
+    #[test]
+    fn no_damage_leaves_half_a_copy(
+        big: bool,
+        spoilt in prop::collection::vec((0..900_usize, any::<u8>()), 0..8),
+        len in 0..1000_usize,
+    ) {
+        let mut bytes = everything(if big { Big } else { Little }).concat();
+        for (at, byte) in spoilt {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
+        bytes.truncate(len);
+        let copy = copy(&bytes, &comments(&[(1, "one"), (3, "three")]));
+        let names = names(copy.folder.path());
+        match copy.outcome {
+            Ok(copied) => {
+                prop_assert_eq!(names, ["in", "out.pcapng"]);
+                let read = Capture::open(&copy.to).expect("a capture");
+                prop_assert!(read.filter(Result::is_ok).count() as u64 <= copied.packets);
+            }
+            Err(_) => prop_assert_eq!(names, ["in"]),
+        }
+    }
 }

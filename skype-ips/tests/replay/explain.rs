@@ -248,6 +248,7 @@ fn in_a_tunnel_the_bytes_are_those_of_the_inner_packet() {
         words.contains("in a tunnel (ip-in-ip, depth 1) from 192.0.2.1 to 203.0.113.9"),
         "{words}"
     );
+    assert!(words.contains("doesn't look into it"), "{words}");
 }
 
 #[test]

@@ -10,13 +10,12 @@ mod witness;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
-use skype_ips_common::layout::mapped;
 
 use super::Report;
 use super::conversations::Conversation;
 use super::proof::Proof;
 use crate::detect::catalogue::meaning;
-use crate::policy::{Action, Confidence, Config, Mode};
+use crate::policy::{Action, Confidence, Config, Mode, to_mapped};
 use crate::telemetry::FlowRecord;
 
 pub use text::odds;
@@ -304,10 +303,7 @@ fn policy(
     let policy = policies.iter().find(|policy| Some(&policy.name) == name);
     let found = conversation.detection.as_ref().map(|found| found.finding);
     let ends = [conversation.src, conversation.dest];
-    let hosts = ends.map(|end| match end.ip() {
-        IpAddr::V4(address) => mapped(address.octets()),
-        IpAddr::V6(address) => address.octets(),
-    });
+    let hosts = ends.map(|end| to_mapped(end.ip()));
     let enforced = found.and_then(|found| {
         let actions = hosts.iter().filter_map(|host| {
             let (_, of_host) = config.policies.of(host)?;

@@ -348,6 +348,12 @@ fn policy(f: &mut fmt::Formatter<'_>, record: &ExplanationRecord) -> fmt::Result
         _ => {}
     }
     writeln!(f)?;
+    if record.flow.tunnel.is_some() {
+        writeln!(
+            f,
+            "  so would a gateway at the tunnel's end; one that forwards the tunnel doesn't look into it"
+        )?;
+    }
     for (frames, word) in [
         (&told.dropped, Action::Drop),
         (&told.alerted, Action::Alert),
