@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::driver::{Driver, Step};
-use super::explain::odds;
+use super::explain::{chance, place};
 use super::proof::Proof;
 use super::report::Report;
 use crate::capture::{Comments, Record};
@@ -84,11 +84,7 @@ impl Annotator {
 fn strength(proof: &Proof) -> String {
     let bits = proof.evidence.iter().map(|evidence| evidence.bits).sum();
     let names: Vec<_> = proof.evidence.iter().map(|one| one.name).collect();
-    format!(
-        "{}, odds of chance {} (2^-{bits})",
-        names.join(", "),
-        odds(bits)
-    )
+    format!("{}, {}", names.join(", "), chance(bits))
 }
 
 fn cite(comments: &mut Comments, proof: &Proof, report: &Report) {
@@ -104,13 +100,11 @@ fn cite(comments: &mut Comments, proof: &Proof, report: &Report) {
     };
     for evidence in &proof.evidence {
         for cited in &evidence.cited {
-            let last = cited.offset + cited.len.saturating_sub(1);
             let text = format!(
-                "skype-ips: {} {about} (odds of chance {}, 2^-{}): payload bytes {} to {last}: {}",
+                "skype-ips: {} {about} ({}){}: {}",
                 evidence.name,
-                odds(evidence.bits),
-                evidence.bits,
-                cited.offset,
+                chance(evidence.bits),
+                place(cited.offset, cited.len),
                 cited.says
             );
             let texts = comments.entry(cited.packet).or_default();

@@ -381,7 +381,7 @@ fn what_a_connections_own_bytes_prove_after_its_port_decided_is_told_too() {
     let words = told.to_string();
     for part in [
         "was proved by frame 2",
-        "prove something besides, by frame 6",
+        "say more, by frame 6: signaling, client, exact",
         "tcp-key-exchange: ",
     ] {
         assert!(words.contains(part), "{part}: {words}");

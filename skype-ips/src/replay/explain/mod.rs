@@ -15,10 +15,10 @@ use super::Report;
 use super::conversations::Conversation;
 use super::proof::Proof;
 use crate::detect::catalogue::meaning;
-use crate::policy::{Action, Confidence, Config, Mode, to_mapped};
+use crate::policy::{Action, Class, Confidence, Config, Mode, Role, to_mapped};
 use crate::telemetry::FlowRecord;
 
-pub use text::odds;
+pub use text::{chance, odds, place};
 pub use witness::{Frames, Witness};
 
 /// A conversation's record, and the explanation.
@@ -62,6 +62,12 @@ pub struct Explanation {
 pub struct ProofTold {
     /// The packet that completed it.
     pub frame: u64,
+    /// What was proved: the kind of traffic.
+    pub class: Class,
+    /// What was proved: what the inside host is.
+    pub role: Role,
+    /// How sure.
+    pub confidence: Confidence,
     /// The conversation of that packet, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Named>,
@@ -263,6 +269,9 @@ fn told(report: &Report, witness: &Witness, proof: &Proof, of: usize) -> ProofTo
     });
     ProofTold {
         frame: proof.frame,
+        class: proof.finding.class,
+        role: proof.finding.role,
+        confidence: proof.finding.confidence,
         by: by.map(|by| named(report.conversations.get(by))),
         endpoint: proof.endpoint.map(|_| proof.inside.into()),
         follows: report

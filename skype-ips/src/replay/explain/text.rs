@@ -36,6 +36,23 @@ pub fn odds(bits: u32) -> String {
     }
 }
 
+/// The same with its figure; evidence of no bits only describes.
+pub fn chance(bits: u32) -> String {
+    match bits {
+        0 => "it proves nothing by itself (0 bits)".to_owned(),
+        _ => format!("odds of chance: {} (2^-{bits})", odds(bits)),
+    }
+}
+
+/// Where cited bytes stand, behind the packet's number; nothing if the packet as a whole is meant.
+pub fn place(offset: u32, length: u32) -> String {
+    match length {
+        0 => String::new(),
+        1 => format!(", payload byte {offset}"),
+        _ => format!(", payload bytes {offset} to {}", offset + (length - 1)),
+    }
+}
+
 impl fmt::Display for ExplanationRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (flow, told) = (&self.flow, &self.explanation);
@@ -80,8 +97,8 @@ impl fmt::Display for ExplanationRecord {
         for proof in &told.besides {
             writeln!(
                 f,
-                "\nIts own packets prove something besides, by frame {}:",
-                proof.frame
+                "\nIts own packets say more, by frame {}: {}, {}, {}.",
+                proof.frame, proof.class, proof.role, proof.confidence
             )?;
             evidence(f, proof)?;
         }
@@ -181,7 +198,7 @@ fn decided(
 impl fmt::Display for EvidenceTold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.meaning)?;
-        write!(f, "\n  odds of chance: {} (2^-{})", self.odds, self.bits)?;
+        write!(f, "\n  {}", chance(self.bits))?;
         self.citations
             .iter()
             .try_for_each(|citation| write!(f, "\n{citation}"))
@@ -197,20 +214,18 @@ impl fmt::Display for CitationTold {
             says,
             ..
         } = self;
-        let last = offset + length.saturating_sub(1);
-        let Some(seen) = &self.seen else {
-            return write!(
-                f,
-                "  frame {frame}, payload bytes {offset} to {last}: {says}"
+        write!(f, "  frame {frame}")?;
+        if let Some(seen) = &self.seen {
+            let (source, destination) = (
+                end(seen.src_ip, seen.src_port),
+                end(seen.dest_ip, seen.dest_port),
             );
+            write!(f, ", {:.6} s, {source} -> {destination}", seen.time)?;
+        }
+        write!(f, "{}: {says}", place(*offset, *length))?;
+        let Some(seen) = &self.seen else {
+            return Ok(());
         };
-        write!(
-            f,
-            "  frame {frame}, {:.6} s, {} -> {}, payload bytes {offset} to {last}: {says}",
-            seen.time,
-            end(seen.src_ip, seen.src_port),
-            end(seen.dest_ip, seen.dest_port)
-        )?;
         let pairs: Vec<_> = seen
             .bytes
             .as_bytes()
@@ -385,6 +400,14 @@ impl fmt::Display for Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_and_figures_of_nothing_are_not_told() {
+        let places = [place(3, 4), place(3, 1), place(3, 0)];
+        let words = [", payload bytes 3 to 6", ", payload byte 3", ""];
+        assert_eq!(places, words);
+        assert!(chance(0).contains("nothing by itself") && chance(1).contains("one in 2 (2^-1)"));
+    }
 
     #[test]
     fn odds_read_as_people_say_them() {
