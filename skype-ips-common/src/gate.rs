@@ -203,7 +203,8 @@ pub fn judge<P: Packet, T: Tables>(
     let candidate = update(packet, side, now, predicates, later, verdict, tables, work);
     let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
-    let outcome = if drop {
+    // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
+    let outcome = if drop && !(wanted && is_ambiguous(verdict)) {
         tables.count(Counter::Dropped);
         Outcome::Drop
     } else if !wanted {
@@ -251,20 +252,26 @@ fn is_dropped<T: Tables>(
     of_endpoint: bool,
     verdict: Option<Verdict>,
 ) -> bool {
-    if let Some(verdict) = verdict
-        && verdict.kind == kind::SKYPE
+    let mut known = verdict;
+    // What is known of the endpoint tells more than that its flow is ambiguous.
+    if of_endpoint
+        && !matches!(verdict, Some(verdict) if verdict.kind == kind::SKYPE)
+        && let Some(endpoint) = tables.endpoint(&work.endpoint)
+        && endpoint.kind == kind::SKYPE
     {
-        return tables.action(policy, &verdict) == action::DROP;
+        known = Some(endpoint);
     }
-    if !of_endpoint {
-        return false;
-    }
-    match tables.endpoint(&work.endpoint) {
-        Some(endpoint) if endpoint.kind == kind::SKYPE => {
-            tables.action(policy, &endpoint) == action::DROP
+    match known {
+        Some(known) if known.kind == kind::SKYPE || known.kind == kind::AMBIGUOUS => {
+            tables.action(policy, &known) == action::DROP
         }
         _ => false,
     }
+}
+
+#[inline(always)]
+fn is_ambiguous(verdict: Option<Verdict>) -> bool {
+    matches!(verdict, Some(verdict) if verdict.kind == kind::AMBIGUOUS)
 }
 
 /// Brings the flow's state up to date and says whether the packet is a candidate for user space.
@@ -350,15 +357,17 @@ fn update<P: Packet, T: Tables>(
         return false;
     }
     if let Some(verdict) = verdict {
-        if verdict.kind != kind::OPEN {
+        if verdict.kind == kind::OPEN {
+            if verdict.more_request != flow.more_request {
+                flow.more_request = verdict.more_request;
+                flow.more = if verdict.more > MAX_MORE {
+                    MAX_MORE
+                } else {
+                    verdict.more
+                };
+            }
+        } else if verdict.kind != kind::AMBIGUOUS {
             flow.stage = stage::KNOWN;
-        } else if verdict.more_request != flow.more_request {
-            flow.more_request = verdict.more_request;
-            flow.more = if verdict.more > MAX_MORE {
-                MAX_MORE
-            } else {
-                verdict.more
-            };
         }
     }
     if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
@@ -369,10 +378,16 @@ fn update<P: Packet, T: Tables>(
         return true;
     }
     let (candidate, limit) = if headers.protocol == UDP {
-        (
-            prefilter::udp(packet, headers.payload_offset, headers.payload_len) & predicates != 0,
-            UDP_CANDIDATES,
-        )
+        let to = if direction == OUTBOUND {
+            work.key.outside_port
+        } else {
+            0
+        };
+        let (offset, len) = (headers.payload_offset, headers.payload_len);
+        let fits = prefilter::udp(packet, offset, len, to) & predicates;
+        // Checks of an ambiguous flow go up for as long as it lasts.
+        let checks = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
+        (fits != 0, if checks { u8::MAX } else { UDP_CANDIDATES })
     } else {
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first
@@ -381,8 +396,8 @@ fn update<P: Packet, T: Tables>(
                 != 0;
         (candidate, TCP_CANDIDATES)
     };
-    if candidate && *tagged < limit {
-        *tagged += 1;
+    if candidate && (*tagged < limit || limit == u8::MAX) {
+        *tagged = tagged.saturating_add(1);
         return true;
     }
     false

@@ -165,13 +165,21 @@ impl Twins {
     }
 
     fn know(&mut self, event: &Event) {
-        let Event::Found {
-            subject, finding, ..
-        } = event
-        else {
-            return;
+        let (subject, verdict) = match event {
+            Event::Found {
+                subject, finding, ..
+            } => (*subject, finding.verdict()),
+            Event::Ambiguous { flow, .. } => (Subject::Flow(*flow), Verdict::AMBIGUOUS),
+            Event::Cleared(flow) => {
+                let other = Verdict {
+                    kind: kind::OTHER,
+                    ..Verdict::default()
+                };
+                (Subject::Flow(*flow), other)
+            }
+            Event::Forgotten(_) => return,
         };
-        let verdict = finding.verdict();
+        let subject = &subject;
         match subject {
             Subject::Flow(key) => {
                 self.kernel.set_verdict(key, verdict).expect("room");

@@ -1,5 +1,7 @@
 //! What detection packs say: facts that change over time and are data, not code.
 
+use std::collections::BTreeSet;
+
 use super::names::Names;
 
 /// All loaded packs together.
@@ -9,6 +11,8 @@ pub struct Knowledge {
     pub predicates: u32,
     /// Whose host names are.
     pub names: Names,
+    /// Types of STUN attributes that only Microsoft's dialect has.
+    pub stun_marks: BTreeSet<u16>,
 }
 
 impl Knowledge {
@@ -16,5 +20,6 @@ impl Knowledge {
     pub fn add(&mut self, other: Self) {
         self.predicates |= other.predicates;
         self.names.extend(other.names);
+        self.stun_marks.extend(other.stun_marks);
     }
 }

@@ -13,6 +13,10 @@
 //!   (`tls-server-name`) or reaches (`tls-certificate-name`)
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
 //! * [`flow`]: how the TCP tests add up
+//! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
+//! * [`stun`]: Microsoft's dialect, which media of late Skype and of Teams begin with
+//!   (`stun-microsoft`)
+//! * [`dns`], [`asked`]: names that a host asks for, which tell whose that media is (`name-seen`)
 //! * [`knowledge`]: what detection packs say
 //! * [`catalogue`]: what each piece of evidence means, in words
 //!
@@ -21,16 +25,20 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub mod asked;
 pub mod catalogue;
 pub mod certificate;
 pub mod client_hello;
+pub mod dns;
 pub mod flow;
 pub mod generator;
 pub mod http;
 pub mod knowledge;
 pub mod login;
 pub mod names;
+pub mod quic;
 pub mod stream;
+pub mod stun;
 pub mod tcp;
 pub mod tls;
 pub mod tls_records;

@@ -4,6 +4,7 @@
 //! One engine per shard of inside hosts; nothing here is shared between shards. What counts as
 //! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
+mod late;
 mod tcp;
 mod udp;
 
@@ -16,6 +17,8 @@ use crate::detect::knowledge::Knowledge;
 pub use crate::detect::{Citation, Evidence};
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
+use crate::hosts::late::LateFlows;
+use crate::hosts::names::NamesSeen;
 use crate::policy::{Class, Confidence, Role};
 
 /// What the engine is told at the start.
@@ -112,6 +115,17 @@ pub enum Event {
         /// Why.
         evidence: Vec<Evidence>,
     },
+    /// A flow is Skype's or Teams', and nothing tells which. It is looked at further.
+    Ambiguous {
+        /// When, on the engine's clock.
+        at: u64,
+        /// The flow.
+        flow: FlowKey,
+        /// Why.
+        evidence: Vec<Evidence>,
+    },
+    /// A flow that was ambiguous is not Skype's.
+    Cleared(FlowKey),
     /// An endpoint has been silent for so long that it may be somebody else's now.
     Forgotten(EndpointKey),
 }
@@ -121,6 +135,8 @@ pub enum Event {
 pub struct Answer {
     /// What its flow is known to be by now, if anything.
     pub finding: Option<Finding>,
+    /// Whether it is Skype's or Teams' and nothing tells which; then there is no finding.
+    pub ambiguous: bool,
     /// Payload packets of this flow wanted next, whatever the pre-filter says; at most 16.
     pub more: u8,
 }
@@ -132,6 +148,8 @@ pub struct Engine {
     public_addresses: Vec<Ipv4Addr>,
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
+    late: LateFlows<Finding>,
+    names: NamesSeen,
     knowledge: Arc<Knowledge>,
 }
 
@@ -148,6 +166,8 @@ impl Engine {
                 .collect(),
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
+            late: LateFlows::new(settings.max_flows),
+            names: NamesSeen::new(settings.max_endpoints),
             knowledge: settings.knowledge,
         }
     }
@@ -167,12 +187,17 @@ impl Engine {
             events.push(Event::Forgotten(endpoint));
         }
         self.flows.expire(now);
+        self.late.expire(now);
+        self.names.expire(now);
     }
 
-    /// What a flow is known to be by itself, else by its UDP endpoint.
+    /// What a flow is known to be by its UDP endpoint, else by itself.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
         match key.protocol {
-            UDP => self.endpoints.finding(&key.endpoint()),
+            UDP => self
+                .endpoints
+                .finding(&key.endpoint())
+                .or_else(|| self.late.finding(key)),
             _ => self.flows.finding(key),
         }
     }

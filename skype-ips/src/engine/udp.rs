@@ -1,4 +1,4 @@
-//! UDP: findings are about the inside endpoint.
+//! UDP of classic Skype: findings are about the inside endpoint.
 //!
 //! Forgery: what condemns an endpoint is what it sent itself, or an answer to what it sent that
 //! matches in every field.
@@ -38,9 +38,12 @@ impl Engine {
                 });
             }
         }
-        Answer {
-            finding: self.endpoints.finding(&endpoint),
-            more: 0,
+        match self.endpoints.finding(&endpoint) {
+            None => self.late(packet, events),
+            finding => Answer {
+                finding,
+                ..Answer::default()
+            },
         }
     }
 

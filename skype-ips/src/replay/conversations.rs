@@ -7,11 +7,11 @@ use skype_ips_common::layout::FragmentKey;
 use skype_ips_common::parse::{Fragment, Headers};
 
 use super::passage::Passage;
-use crate::engine::Finding;
+use crate::engine::{Evidence, Finding};
 use crate::policy::{Action, from_mapped};
 use crate::telemetry::eve::{
-    FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail, protocol_name,
-    timestamp,
+    Ambiguous, FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail,
+    protocol_name, timestamp,
 };
 use crate::telemetry::passage::ProvedEndpoint;
 use crate::telemetry::tunnel::Tunnel;
@@ -64,6 +64,8 @@ pub struct Conversation {
     pub end: u64,
     /// What it was found to be.
     pub detection: Option<Detection>,
+    /// Why it is Skype's or Teams', where nothing tells which; then there is no detection.
+    pub ambiguous: Option<Vec<Evidence>>,
     /// Packets that the policy dropped.
     pub dropped: u64,
     /// The policy of its inside host and what that did.
@@ -92,6 +94,7 @@ impl Conversation {
             start: time,
             end: time,
             detection: None,
+            ambiguous: None,
             dropped: 0,
             policy: None,
             lab: None,
@@ -137,6 +140,10 @@ impl Conversation {
             },
             skype: FlowSkype {
                 detected: self.detection.is_some(),
+                ambiguous: self.ambiguous.as_ref().map(|evidence| Ambiguous {
+                    ambiguous: true,
+                    evidence: evidence.iter().map(|evidence| evidence.name).collect(),
+                }),
                 detail: self.detection.as_ref().map(|detection| SkypeDetail {
                     class: detection.finding.class,
                     role: detection.finding.role,

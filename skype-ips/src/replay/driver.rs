@@ -18,7 +18,7 @@ use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::detect::udp::Message;
-use crate::engine::{Engine, Event, Packet, Settings, Subject};
+use crate::engine::{Engine, Event, Evidence, Packet, Settings, Subject};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
@@ -368,15 +368,18 @@ impl Driver {
                 },
             );
         }
-        answer.finding.is_some_and(|finding| {
-            self.policies.effective(
+        let action = match answer.finding {
+            Some(finding) => self.policies.effective(
                 &key.inside,
                 finding.role,
                 finding.class,
                 finding.confidence,
                 self.mode,
-            ) == Some(Action::Drop)
-        })
+            ),
+            None if answer.ambiguous => self.policies.ambiguous(&key.inside, self.mode),
+            None => None,
+        };
+        action == Some(Action::Drop)
     }
 
     fn take_events(&mut self, frame: u64, conversation: Option<usize>) {
@@ -414,6 +417,18 @@ impl Driver {
                     });
                     self.decide(frame, conversation, index, false);
                 }
+                Event::Ambiguous { flow, evidence, .. } => {
+                    let Ok(()) = self.tables.set_verdict(&flow, Verdict::AMBIGUOUS);
+                    self.doubt(conversation, Some(evidence));
+                }
+                Event::Cleared(flow) => {
+                    let other = Verdict {
+                        kind: kind::OTHER,
+                        ..Verdict::default()
+                    };
+                    let Ok(()) = self.tables.set_verdict(&flow, other);
+                    self.doubt(conversation, None);
+                }
                 Event::Forgotten(key) => {
                     self.known.remove(&key);
                     for key in std::iter::once(key).chain(key.listener()) {
@@ -445,6 +460,16 @@ impl Driver {
         }
     }
 
+    /// The conversation at hand may be Skype's or Teams', for these reasons, or no longer.
+    fn doubt(&mut self, conversation: Option<usize>, reasons: Option<Vec<Evidence>>) {
+        if let Some(index) = conversation {
+            let conversation = self.conversations.get_mut(index);
+            if conversation.detection.is_none() {
+                conversation.ambiguous = reasons;
+            }
+        }
+    }
+
     /// The packet at hand decides its conversation, unless an earlier one did. `known` says that
     /// the proof was there before.
     fn decide(&mut self, frame: u64, conversation: Option<usize>, proof: usize, known: bool) {
@@ -455,6 +480,7 @@ impl Driver {
         if conversation.detection.is_some() {
             return;
         }
+        conversation.ambiguous = None;
         conversation.passage.decide();
         conversation.endpoint = self.proofs[proof].endpoint;
         conversation.detection = Some(Detection {

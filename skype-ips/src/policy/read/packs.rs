@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::super::place::{Source, quoted};
 use super::super::problems::counted;
 use super::language::{
-    NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION, SHARED,
-    SKYPE, TEAMS, nearest,
+    ATTRIBUTES, NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION,
+    SHARED, SKYPE, STUN, STUN_TABLE, TEAMS, nearest,
 };
 use super::reader::{Document, Reader};
 use crate::detect::knowledge::Knowledge;
@@ -87,7 +87,36 @@ pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<
             }
         }
     }
+    attributes(reader, root, &mut knowledge);
     (pack.map(|pack| Pack { names, ..pack }), knowledge)
+}
+
+/// Whether everybody's STUN and TURN have an attribute (IANA's registry of STUN attributes).
+const fn is_registered(attribute: u32) -> bool {
+    matches!(attribute, 0x0001..=0x0030 | 0x8000..=0x8004 | 0x8020..=0x8030)
+}
+
+/// `[stun]`.
+fn attributes(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) {
+    let Some(value) = root.get(STUN.name) else {
+        return;
+    };
+    let DeValue::Table(table) = value.get_ref() else {
+        reader.wrong_type::<()>(value, &STUN, "a table");
+        return;
+    };
+    reader.keys(table, &STUN_TABLE);
+    let numbers = reader.integers(table, &ATTRIBUTES, 1..=u32::from(u16::MAX));
+    for number in numbers.unwrap_or_default() {
+        let attribute = *number.get_ref();
+        if is_registered(attribute) {
+            let message = format!("everybody's STUN has the attribute {attribute:#06x}");
+            let help = "list attributes that only Microsoft's dialect has, such as 0x8070";
+            reader.error(number.span(), message, help);
+        } else {
+            knowledge.stun_marks.insert(attribute as u16);
+        }
+    }
 }
 
 fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> Option<Pack> {
