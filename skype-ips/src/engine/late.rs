@@ -119,7 +119,7 @@ impl Engine {
             .filter(|attribute| known.contains(&attribute.kind))
             .collect();
         // What never shows a mark takes no memory.
-        if marks.is_empty() && !self.late.is_ambiguous(key) {
+        if marks.is_empty() && !self.late.has_marks(key) {
             return Answer::default();
         }
         let media = self.late.media(key, now);

@@ -108,6 +108,11 @@ impl<F: Copy> LateFlows<F> {
         self.media.get(key).is_some_and(|media| media.ambiguous)
     }
 
+    /// Whether a flow has shown a mark.
+    pub fn has_marks(&self, key: &FlowKey) -> bool {
+        self.media.get(key).is_some()
+    }
+
     /// What a flow has shown of Microsoft's dialect, remembered from now on.
     pub fn media(&mut self, key: &FlowKey, now: u64) -> &mut Media {
         if self.media.get(key).is_none() {

@@ -12,6 +12,7 @@ mod found;
 mod fragments;
 mod links;
 mod mangle;
+mod names;
 mod openings;
 mod script;
 mod sessions;
