@@ -68,13 +68,7 @@ impl Engine {
         asked: &'static str,
     ) -> Option<(u32, Owner)> {
         let (domain, owner) = self.knowledge.names.owner(name)?;
-        let sighting = Sighting {
-            at: packet.now,
-            packet: packet.number,
-            bytes,
-            name: name.into(),
-            asked,
-        };
+        let sighting = Sighting::new(packet.now, packet.number, bytes, name, asked);
         let key = &packet.key;
         self.names.saw(key.zone, &key.inside, owner, sighting);
         Some((domain.len() as u32, owner))

@@ -9,9 +9,9 @@ use super::flows::{FOUND_LIFE, OPEN_LIFE};
 use crate::detect::Evidence;
 use crate::detect::quic;
 
-/// QUIC connections whose hello is still incomplete: 16 MiB at most. Nearly all hellos come within
+/// QUIC connections whose hello is still incomplete: 8 MiB at most. Nearly all hellos come within
 /// milliseconds.
-const OPENINGS: usize = 1024;
+const OPENINGS: usize = 512;
 /// Different marks that a flow needs to show at most.
 const MARKS: usize = 2;
 /// Odds of one mark and of two, as bits. A number that nobody has registered can also be somebody

@@ -22,22 +22,32 @@ pub struct Sighting {
     pub packet: u64,
     /// Where in its payload the name stands.
     pub bytes: Range<u32>,
-    /// The name.
+    /// The end of the name.
     pub name: Box<str>,
     /// What asked for it, in words.
     pub asked: &'static str,
 }
 
+/// Most bytes that are kept of a name: its end says whose it is.
+const KEPT: usize = 64;
+
 impl Sighting {
-    /// A name on a TCP connection.
-    pub fn of(asked: Asked, at: u64) -> Self {
+    /// A name in `bytes` of a packet's payload; `asked` says in words what asked for it.
+    pub fn new(at: u64, packet: u64, bytes: Range<u32>, name: &str, asked: &'static str) -> Self {
+        // Names in lower case are letters, digits and dots, of a byte each.
+        let end = name.get(name.len().saturating_sub(KEPT)..);
         Self {
             at,
-            packet: asked.packet,
-            bytes: asked.bytes,
-            name: asked.name.into(),
-            asked: asked.how,
+            packet,
+            bytes,
+            name: end.unwrap_or(name).into(),
+            asked,
         }
+    }
+
+    /// A name on a TCP connection.
+    pub fn of(asked: Asked, at: u64) -> Self {
+        Self::new(at, asked.packet, asked.bytes, &asked.name, asked.how)
     }
 
     /// The evidence with the name beside it, of `whose` client.
