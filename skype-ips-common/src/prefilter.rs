@@ -89,7 +89,7 @@ fn late<P: Packet>(packet: &P, offset: u32, len: u32, word: u32, to: u16) -> u32
         let (kind, last) = (word & 0xf0ff_ffff, second >> 24);
         let known = (kind == 0xc000_0000 && last == 0x01)
             || (kind == 0xd06b_3343 && last == 0xcf)
-            || (kind == 0xc0ff_0000 && last >= 0x1d && last <= 0x20);
+            || (kind == 0xc0ff_0000 && (0x1d..=0x20).contains(&last));
         return if known && len >= 1200 {
             UDP_QUIC_INITIAL
         } else {

@@ -125,7 +125,12 @@ fn found_connection(trial: &mut Trial, number: u32) {
 
 /// A host that asks for the longest names, of both kinds.
 fn names(trial: &mut Trial, number: u32) {
-    let long = [["a"; 32].concat(), ["b"; 60].concat(), ["c"; 60].concat(), ["d"; 60].concat()];
+    let long = [
+        ["a"; 32].concat(),
+        ["b"; 60].concat(),
+        ["c"; 60].concat(),
+        ["d"; 60].concat(),
+    ];
     for domain in ["skype.com", "teams.live.com"] {
         let name = format!("{}.{domain}", long.join("."));
         let key = FlowKey {

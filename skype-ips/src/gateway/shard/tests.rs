@@ -191,7 +191,11 @@ fn what_is_ambiguous_is_dropped_only_where_the_policy_says_so() {
     assert_eq!(answers[20..], [accepted(Code::Pass); 3]);
     let shared = shared_saying(Action::Allow, Action::Drop);
     assert_eq!(verdicts(&shared, packets()), [QueueVerdict::Drop; 23]);
-    assert_eq!(shared.counters[0].decisions.load(Relaxed), 0, "nothing was found");
+    assert_eq!(
+        shared.counters[0].decisions.load(Relaxed),
+        0,
+        "nothing was found"
+    );
     shared.bypass.store(true, Relaxed);
     let passing = [accepted(Code::Inspect(0)), accepted(Code::Pass)];
     let answers = verdicts(&shared, packets());
