@@ -198,9 +198,8 @@ pub fn judge<P: Packet, T: Tables>(
     let opens = work.headers.tcp_flags & (SYN | ACK) == SYN;
     let of_endpoint = work.key.protocol == UDP || (opens && !side.outbound());
     let drop = !bypass && alive && is_dropped(tables, policy, work, of_endpoint, verdict);
-    let predicates = config.predicates;
     let later = first.is_some();
-    let candidate = update(packet, side, now, predicates, later, verdict, tables, work);
+    let candidate = update(packet, side, now, config, later, verdict, tables, work);
     let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
     // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
@@ -284,7 +283,7 @@ fn update<P: Packet, T: Tables>(
     packet: &P,
     side: Side,
     now: u64,
-    predicates: u32,
+    config: &GateConfig,
     later: bool,
     verdict: Option<Verdict>,
     tables: &mut T,
@@ -384,7 +383,7 @@ fn update<P: Packet, T: Tables>(
             0
         };
         let (offset, len) = (headers.payload_offset, headers.payload_len);
-        let fits = prefilter::udp(packet, offset, len, to) & predicates;
+        let fits = prefilter::udp(packet, offset, len, to, &config.dns_tails) & config.predicates;
         // Checks of an ambiguous flow go up for as long as it lasts.
         let checks = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
         (fits != 0, if checks { u8::MAX } else { UDP_CANDIDATES })
@@ -392,7 +391,7 @@ fn update<P: Packet, T: Tables>(
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first
             && prefilter::tcp_opening(packet, headers.payload_offset, headers.payload_len)
-                & predicates
+                & config.predicates
                 != 0;
         (candidate, TCP_CANDIDATES)
     };

@@ -297,6 +297,8 @@ pub struct GateConfig {
     pub predicates: u32,
     /// Zero.
     pub reserved: u32,
+    /// Which ends of names in DNS are worth a look: the bits of [`crate::prefilter::dns_tail`].
+    pub dns_tails: [u64; 2],
 }
 
 /// Flags of [`GateConfig`].
@@ -396,7 +398,7 @@ const _: () = {
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentState>() == 8);
     assert!(size_of::<Interface>() == 4);
-    assert!(size_of::<GateConfig>() == 32);
+    assert!(size_of::<GateConfig>() == 48);
     assert!(size_of::<Tag>() == 8);
 };
 

@@ -32,6 +32,7 @@ const CONFIG: GateConfig = GateConfig {
     flags: 0,
     predicates: u32::MAX,
     reserved: 0,
+    dns_tails: [0x5555_5555_5555_5555; 2],
 };
 /// Test runs happen on the loopback interface.
 const LOOPBACK: u32 = 1;

@@ -5,10 +5,13 @@ use std::ops::Range;
 use skype_ips_common::layout::FlowKey;
 
 use super::Recent;
-use super::flows::{FOUND_LIFE, OPEN_LIFE};
+use super::flows::OPEN_LIFE;
 use crate::detect::Evidence;
 use crate::detect::quic;
 
+/// What is known of a flow that shows the engine nothing for this long is forgotten, nanoseconds. The
+/// drivers remember it for as long as it lives, and show it anew if they have forgotten it too.
+pub const LATE_LIFE: u64 = 600 * 1_000_000_000;
 /// QUIC connections whose hello is still incomplete: 8 MiB at most. Nearly all hellos come within
 /// milliseconds.
 const OPENINGS: usize = 512;
@@ -153,7 +156,7 @@ impl<F: Copy> LateFlows<F> {
     pub fn expire(&mut self, now: u64) {
         let before = now.saturating_sub(OPEN_LIFE);
         while self.openings.pop_older_than(before).is_some() {}
-        let before = now.saturating_sub(FOUND_LIFE);
+        let before = now.saturating_sub(LATE_LIFE);
         while self.found.pop_older_than(before).is_some() {}
         while self.media.pop_older_than(before).is_some() {}
     }

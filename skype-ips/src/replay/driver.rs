@@ -124,6 +124,7 @@ impl Driver {
             tables: MemoryTables::new(&compiled),
             gate: GateConfig {
                 predicates: config.knowledge.predicates,
+                dns_tails: config.knowledge.names.dns_tails(),
                 queues: u32::from(config.gateway.queues.count),
                 ..GateConfig::default()
             },

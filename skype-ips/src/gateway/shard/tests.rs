@@ -100,6 +100,7 @@ fn verdicts(shared: &Arc<Shared>, incoming: Vec<io::Result<MemoryPacket>>) -> Ve
             queues: 1,
             mark_mask: MARK,
             predicates: shared.knowledge.predicates,
+            dns_tails: shared.knowledge.names.dns_tails(),
             ..GateConfig::default()
         },
         work: Work::default(),
