@@ -38,6 +38,8 @@ pub struct Pack {
     pub predicates: usize,
     /// Domains that it knows.
     pub names: usize,
+    /// STUN attributes that it calls Microsoft's.
+    pub attributes: usize,
 }
 
 impl std::fmt::Display for Pack {
@@ -49,7 +51,11 @@ impl std::fmt::Display for Pack {
             self.revision,
             counted(self.predicates, "predicate"),
             counted(self.names, "name")
-        )
+        )?;
+        match self.attributes {
+            0 => Ok(()),
+            some => write!(f, ", {}", counted(some, "STUN attribute")),
+        }
     }
 }
 
@@ -88,7 +94,13 @@ pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<
         }
     }
     attributes(reader, root, &mut knowledge);
-    (pack.map(|pack| Pack { names, ..pack }), knowledge)
+    let attributes = knowledge.stun_marks.len();
+    let pack = pack.map(|pack| Pack {
+        names,
+        attributes,
+        ..pack
+    });
+    (pack, knowledge)
 }
 
 /// Whether everybody's STUN and TURN have an attribute (IANA's registry of STUN attributes).
@@ -139,6 +151,7 @@ fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge
         revision: revision?.into_inner(),
         predicates,
         names: 0,
+        attributes: 0,
     })
 }
 
