@@ -10,7 +10,7 @@ use super::alert::Alert;
 use super::exchange::Fate;
 use crate::engine::Evidence;
 use crate::policy::Action;
-use crate::replay::{Conversation, Detection};
+use crate::replay::{Conversation, Detection, Doubt};
 
 /// When a packet was sent, as its conversation's decision goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,9 +158,13 @@ impl<'a> Course<'a> {
     }
 
     /// Why it is ambiguous, if it is.
-    pub(super) fn ambiguous(&self) -> Option<Vec<Evidence>> {
+    pub(super) fn ambiguous(&self) -> Option<Doubt> {
         let evidence = self.evidence().map(|name| Evidence::new(name, 0));
-        self.alert.finding.is_none().then(|| evidence.collect())
+        self.alert.finding.is_none().then(|| Doubt {
+            inside: self.alert.inside,
+            frame: None,
+            evidence: evidence.collect(),
+        })
     }
 
     fn evidence(&self) -> impl Iterator<Item = &'static str> {

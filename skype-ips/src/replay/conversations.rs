@@ -40,6 +40,17 @@ pub struct Detection {
     pub proof: Option<usize>,
 }
 
+/// That a conversation is Skype's or Teams', and nothing tells which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The inside end.
+    pub inside: SocketAddr,
+    /// The packet of the capture that completed the evidence, from 1; `None` in the lab.
+    pub frame: Option<u64>,
+    /// Why.
+    pub evidence: Vec<Evidence>,
+}
+
 /// What travels between two ends, whichever sent the first packet seen. A SYN on a known pair of
 /// ends begins no new one.
 #[derive(Clone, Debug)]
@@ -64,8 +75,8 @@ pub struct Conversation {
     pub end: u64,
     /// What it was found to be.
     pub detection: Option<Detection>,
-    /// Why it is Skype's or Teams', where nothing tells which; then there is no detection.
-    pub ambiguous: Option<Vec<Evidence>>,
+    /// That it is Skype's or Teams', where nothing tells which; then there is no detection.
+    pub ambiguous: Option<Doubt>,
     /// Packets that the policy dropped.
     pub dropped: u64,
     /// The policy of its inside host and what that did.
@@ -140,9 +151,13 @@ impl Conversation {
             },
             skype: FlowSkype {
                 detected: self.detection.is_some(),
-                ambiguous: self.ambiguous.as_ref().map(|evidence| Ambiguous {
+                ambiguous: self.ambiguous.as_ref().map(|doubt| Ambiguous {
                     ambiguous: true,
-                    evidence: evidence.iter().map(|evidence| evidence.name).collect(),
+                    evidence: doubt
+                        .evidence
+                        .iter()
+                        .map(|evidence| evidence.name)
+                        .collect(),
                 }),
                 detail: self.detection.as_ref().map(|detection| SkypeDetail {
                     class: detection.finding.class,

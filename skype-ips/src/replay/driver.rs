@@ -12,13 +12,13 @@ use skype_ips_common::layout::{
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
 
-use super::conversations::{Conversations, Detection};
+use super::conversations::{Conversations, Detection, Doubt};
 use super::proof::Proof;
 use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::detect::udp::Message;
-use crate::engine::{Engine, Event, Evidence, Packet, Settings, Subject};
+use crate::engine::{Engine, Event, Packet, Settings, Subject};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
@@ -420,7 +420,12 @@ impl Driver {
                 }
                 Event::Ambiguous { flow, evidence, .. } => {
                     let Ok(()) = self.tables.set_verdict(&flow, Verdict::AMBIGUOUS);
-                    self.doubt(conversation, Some(evidence));
+                    let doubt = Doubt {
+                        inside: SocketAddr::new(from_mapped(&flow.inside), flow.inside_port),
+                        frame: Some(frame),
+                        evidence,
+                    };
+                    self.doubt(conversation, Some(doubt));
                 }
                 Event::Cleared(flow) => {
                     let other = Verdict {
@@ -461,12 +466,12 @@ impl Driver {
         }
     }
 
-    /// The conversation at hand may be Skype's or Teams', for these reasons, or no longer.
-    fn doubt(&mut self, conversation: Option<usize>, reasons: Option<Vec<Evidence>>) {
+    /// The conversation at hand may be Skype's or Teams', or no longer.
+    fn doubt(&mut self, conversation: Option<usize>, doubt: Option<Doubt>) {
         if let Some(index) = conversation {
             let conversation = self.conversations.get_mut(index);
             if conversation.detection.is_none() {
-                conversation.ambiguous = reasons;
+                conversation.ambiguous = doubt;
             }
         }
     }

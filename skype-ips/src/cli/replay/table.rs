@@ -81,7 +81,8 @@ fn so_many(stats: &StatsCounters) -> String {
 fn evidence_of(conversation: &Conversation) -> Vec<&'static str> {
     let found = conversation.detection.iter();
     let found = found.flat_map(|found| found.evidence.iter().copied());
-    let doubt = conversation.ambiguous.iter().flatten();
+    let doubt = conversation.ambiguous.iter();
+    let doubt = doubt.flat_map(|doubt| &doubt.evidence);
     found.chain(doubt.map(|evidence| evidence.name)).collect()
 }
 
