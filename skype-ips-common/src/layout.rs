@@ -115,8 +115,19 @@ pub struct FlowState {
     pub more: u8,
     /// Number of the last request for more that was honoured.
     pub more_request: u8,
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// TCP: what was seen of each direction's opening; see [`opening`].
+    pub opening: [u8; 2],
+}
+
+/// Parts of [`FlowState::opening`].
+pub mod opening {
+    /// The first payload byte was seen.
+    pub const BEGUN: u8 = 1 << 7;
+    /// What the stream begins with can't be evidence: nothing of it is sent up any more.
+    pub const REFUSED: u8 = 1 << 6;
+    /// Payloads from behind the first byte sent up so far, which came before their turn or whose
+    /// beginning was too short to tell.
+    pub const EARLY: u8 = BEGUN - 1 - REFUSED;
 }
 
 /// Stages of a flow: new → inspect → known; a TCP flow first seen in the middle is watched.
@@ -392,6 +403,7 @@ const _: () = {
     assert!(core::mem::offset_of!(EndpointKey, inside) == 8);
     assert!(size_of::<FlowState>() == 56);
     assert!(core::mem::offset_of!(FlowState, heads) == 48);
+    assert!(core::mem::offset_of!(FlowState, opening) == 54);
     assert!(size_of::<Verdict>() == 8);
     assert!(size_of::<PolicyEntry>() == 4);
     assert!(size_of::<ActionEntry>() == 4);
