@@ -119,6 +119,18 @@ pub struct FlowState {
     pub opening: [u8; 2],
 }
 
+impl FlowState {
+    /// TCP: sequence number of the first payload byte in a direction, if its SYN was seen.
+    #[inline(always)]
+    pub const fn tcp_base(&self, direction: usize) -> Option<u32> {
+        if self.heads >> (direction & 1) & 1 != 0 {
+            Some(self.head[direction & 1])
+        } else {
+            None
+        }
+    }
+}
+
 /// Parts of [`FlowState::opening`].
 pub mod opening {
     /// The first payload byte was seen.

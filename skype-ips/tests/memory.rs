@@ -44,6 +44,7 @@ impl Trial {
             key,
             outbound,
             tcp_seq: 1,
+            tcp_base: Some(1),
             payload,
             payload_len: payload.len() as u32,
         };

@@ -12,6 +12,7 @@
 //! * [`client_hello`], [`certificate`], [`names`]: the server that honest TLS asks for
 //!   (`tls-server-name`) or reaches (`tls-certificate-name`)
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
+//! * [`proxy`]: what goes before an opening through a proxy (`proxy-target`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
 //! * [`stun`]: Microsoft's dialect, which media of late Skype and of Teams begin with
@@ -36,6 +37,7 @@ pub mod http;
 pub mod knowledge;
 pub mod login;
 pub mod names;
+pub mod proxy;
 pub mod quic;
 pub mod stream;
 pub mod stun;

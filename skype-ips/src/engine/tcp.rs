@@ -7,6 +7,10 @@ use crate::detect::Evidence;
 use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
 use crate::detect::http::Purpose;
+use crate::detect::names::Names;
+use crate::detect::proxy::{self, Dialogue};
+use crate::detect::stream::Segment;
+use crate::hosts::flows::Opening;
 use crate::hosts::names::Sighting;
 use crate::policy::Class;
 
@@ -20,6 +24,41 @@ fn stream_link(steps: u32) -> Option<Evidence> {
     (1..=LINKED)
         .contains(&steps)
         .then(|| Evidence::new("tcp-udp-generator", bits()))
+}
+
+/// Tries every test on what both ends have said, or on what they said behind a proxy's consent.
+fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement {
+    let mut dialogue = Dialogue::No;
+    while opening.may_be_proxied() {
+        let heads = opening.heads();
+        let roles = [OUTBOUND, INBOUND].map(|client| {
+            let words = [client, client ^ 1].map(|end| heads[end].bytes());
+            (client, proxy::read(words[0], words[1]))
+        });
+        let of_proxy = |(_, (dialogue, _)): &(usize, (Dialogue, _))| *dialogue != Dialogue::No;
+        let Some((client, (said, target))) = roles.into_iter().find(of_proxy) else {
+            break;
+        };
+        if let Some(evidence) = target.and_then(|target| target.evidence(&heads[client], names)) {
+            return Judgement::Proved(Kind::Service(Purpose::Other), evidence);
+        }
+        dialogue = said;
+        match said {
+            Dialogue::Again(lens) => opening.begin_again(client, lens, false),
+            Dialogue::Consent(lens) => opening.begin_again(client, lens, true),
+            Dialogue::No | Dialogue::Open | Dialogue::Refused => break,
+        }
+    }
+    let heads = opening.heads();
+    let silent = heads.iter().any(|head| head.bytes().is_empty());
+    match (judge(heads, acquainted, names), dialogue) {
+        (proved @ Judgement::Proved(..), _) => proved,
+        (_, Dialogue::Refused) => Judgement::Foreign,
+        (_, Dialogue::Open | Dialogue::Again(_)) => Judgement::Open,
+        // The gate doesn't know where these openings begin.
+        (Judgement::Nothing, _) if opening.is_behind_proxy() && silent => Judgement::Open,
+        (judgement, _) => judgement,
+    }
 }
 
 impl Engine {
@@ -36,17 +75,20 @@ impl Engine {
         let program = self.endpoints.spoken(key.zone, &key.inside);
         let roomy = self.flows.has_room_for_hellos();
         let opening = self.flows.opening(key, now);
-        let new = opening.place(
-            direction,
-            packet.tcp_seq,
-            packet.payload,
-            packet.payload_len,
-            packet.number,
-            roomy,
-        );
-        if !new {
-            return Answer::default();
+        let segment = Segment {
+            seq: packet.tcp_seq,
+            base: packet.tcp_base,
+            payload: packet.payload,
+            len: packet.payload_len,
+            packet: packet.number,
+        };
+        if !opening.place(direction, &segment, roomy) {
+            return Answer {
+                more: opening.request_still(),
+                ..Answer::default()
+            };
         }
+        let judgement = examine(opening, acquainted, &self.knowledge.names);
         let link = program.and_then(|generator| {
             let head = &opening.heads()[OUTBOUND];
             let word = u32::from_be_bytes(*head.bytes().first_chunk()?);
@@ -60,7 +102,7 @@ impl Engine {
                     .citing_stream(head, 0..4, says),
             )
         });
-        let judgement = match judge(opening.heads(), acquainted, &self.knowledge.names) {
+        let judgement = match judgement {
             Judgement::Open | Judgement::Nothing if link.is_some() => link
                 .map_or(Judgement::Nothing, |link| {
                     Judgement::Proved(Kind::Signaling, link)
@@ -100,7 +142,7 @@ impl Engine {
                 }
             }
             Judgement::Open => Answer {
-                more: opening.request(),
+                more: opening.request(true),
                 ..Answer::default()
             },
             Judgement::Foreign => {
@@ -109,6 +151,7 @@ impl Engine {
             }
             Judgement::Nothing => {
                 // The other end may open with proof of its own.
+                opening.request(false);
                 if opening.heads().iter().all(|head| !head.bytes().is_empty()) {
                     opening.close();
                 }

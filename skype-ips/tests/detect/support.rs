@@ -103,6 +103,7 @@ impl Trial {
             key,
             outbound,
             tcp_seq: seq,
+            tcp_base: None,
             payload,
             payload_len: payload.len() as u32,
         };

@@ -179,6 +179,7 @@ impl Shard {
             key,
             outbound,
             tcp_seq,
+            tcp_base: None,
             payload,
             payload_len: payload.len() as u32,
         };

@@ -14,6 +14,8 @@ mod links;
 mod mangle;
 mod names;
 mod openings;
+mod order;
+mod proxies;
 mod script;
 mod sessions;
 #[path = "../support/mod.rs"]

@@ -32,7 +32,6 @@ proptest! {
 
     /// What a receiver would put together, of eight packets with payload.
     #[test]
-    #[ignore = "needs segments kept that come before their turn"]
     fn openings_may_come_in_any_order(
         kind in tcp(),
         seed: u64,
@@ -44,7 +43,6 @@ proptest! {
 
     /// Segments sent again in pieces of one byte and more.
     #[test]
-    #[ignore = "needs a first segment of less than 15 bytes to be worth a look"]
     fn openings_may_come_in_pieces_of_any_size(
         kind in tcp(),
         seed: u64,
@@ -57,7 +55,6 @@ proptest! {
 
     /// Three datagrams of a busy node, of which the later two overtake each other.
     #[test]
-    #[ignore = "needs a state between two others to count as evidence"]
     fn three_states_of_a_busy_node_may_come_in_any_order(
         seed: u64,
         order in Just(vec![0, 1, 2]).prop_shuffle(),
