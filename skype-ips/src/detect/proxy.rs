@@ -21,6 +21,8 @@ pub enum Dialogue {
     No,
     /// It is one as far as it goes.
     Open,
+    /// The client goes on behind so many bytes, but the proxy's consent was not seen.
+    Unheard(usize),
     /// The proxy refuses, or goes on in a way that can't be followed.
     Refused,
     /// The proxy wants a password first: behind so many bytes of the client's and of its own the
@@ -100,9 +102,19 @@ fn connect(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
             None => Dialogue::Refused,
         },
         (Some(_), Some(_), _) => Dialogue::Refused,
+        (Some(asked), None, _) => goes_on(client, asked),
         _ => Dialogue::Open,
     };
     (dialogue, target)
+}
+
+/// A client speaks behind its request only after the proxy's consent.
+fn goes_on(client: &[u8], asked: usize) -> Dialogue {
+    if client.len() > asked {
+        Dialogue::Unheard(asked)
+    } else {
+        Dialogue::Open
+    }
 }
 
 /// Bytes of the page that says why not, if the connection is kept.
@@ -121,9 +133,9 @@ fn socks4(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
     let mut target = None;
     let asked = socks4_request(client, &mut target);
     let dialogue = match (asked, proxy) {
-        (_, []) | (None, [0, 90..=93, ..]) | (_, [0]) => Dialogue::Open,
+        (None, [] | [0] | [0, 90..=93, ..]) => Dialogue::Open,
         (Some(asked), [0, 90, rest @ ..]) if rest.len() >= 6 => Dialogue::Consent([asked, 8]),
-        (_, [0, 90, ..]) => Dialogue::Open,
+        (Some(asked), [] | [0] | [0, 90, ..]) => goes_on(client, asked),
         (_, [0, 91..=93, ..]) => Dialogue::Refused,
         _ => Dialogue::No,
     };
@@ -155,7 +167,10 @@ fn socks5(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
     let mut target = None;
     let mut cursors = [Cursor(client), Cursor(proxy)];
     let dialogue = socks5_steps(client.len(), &mut cursors, &mut target);
-    let dialogue = dialogue.unwrap_or(Dialogue::Open);
+    let dialogue = dialogue.unwrap_or_else(|| {
+        let asked = socks5_request(client, &mut target);
+        asked.map_or(Dialogue::Open, |asked| goes_on(client, asked))
+    });
     let [client_rest, proxy_rest] = cursors.map(|cursor| cursor.0.len());
     let dialogue = match dialogue {
         Dialogue::Consent(_) => {
@@ -164,6 +179,27 @@ fn socks5(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
         other => other,
     };
     (dialogue, target)
+}
+
+/// Where the client's words end, read without the proxy's: a request begins with 5, a name and
+/// password with 1.
+fn socks5_request(client: &[u8], target: &mut Option<Target>) -> Option<usize> {
+    let mut cursor = Cursor(client);
+    cursor.take(1)?;
+    cursor.counted(1)?;
+    if cursor.0.first() == Some(&1) {
+        cursor.take(1)?;
+        cursor.counted(1)?;
+        cursor.counted(1)?;
+    }
+    let [5, 1, 0] = cursor.take(3)? else {
+        return None;
+    };
+    let name = address(&mut cursor)?;
+    let start = client.len() - cursor.0.len() - name.len();
+    *target = Target::read(name, start);
+    cursor.take(2)?;
+    Some(client.len() - cursor.0.len())
 }
 
 /// `None` where the bytes end.
@@ -297,8 +333,11 @@ mod tests {
             for at in 1..client.len() {
                 assert_eq!(read(&client[..at], &[]).0, Dialogue::Open, "{at}");
             }
+            let on = [&client[..], &[7; 9]].concat();
             for at in 0..consent.len() {
                 assert_eq!(read(&client, &consent[..at]).0, Dialogue::Open, "{at}");
+                let unheard = Dialogue::Unheard(client.len());
+                assert_eq!(read(&on, &consent[..at]).0, unheard, "{at}");
             }
         }
     }

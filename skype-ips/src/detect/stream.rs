@@ -204,6 +204,11 @@ impl Head {
         turn > 0
     }
 
+    /// Whether the bytes are the stream's first, by its SYN.
+    pub fn is_whole(&self) -> bool {
+        self.told && self.skipped == 0
+    }
+
     /// Length on the wire of the first segment, from the first byte kept; 0 before there is one.
     pub fn first_len(&self) -> u32 {
         self.pieces.first().map_or(0, |piece| piece.rest)
@@ -261,6 +266,15 @@ impl Head {
             early.piece = moved(early.piece);
         }
         self.join();
+    }
+
+    /// Begins anew with what came before its turn, if that is all there is.
+    pub fn skip_gap(&mut self) {
+        if self.bytes.is_empty()
+            && let Some(first) = self.early.first()
+        {
+            self.skip(first.start());
+        }
     }
 
     /// Lets go of the bytes; where the stream begins is kept.

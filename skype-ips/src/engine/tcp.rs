@@ -8,8 +8,8 @@ use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
 use crate::detect::http::Purpose;
 use crate::detect::names::Names;
-use crate::detect::proxy::{self, Dialogue};
-use crate::detect::stream::Segment;
+use crate::detect::proxy::{self, Dialogue, Target};
+use crate::detect::stream::{Head, Segment};
 use crate::hosts::flows::Opening;
 use crate::hosts::names::Sighting;
 use crate::policy::Class;
@@ -26,15 +26,24 @@ fn stream_link(steps: u32) -> Option<Evidence> {
         .then(|| Evidence::new("tcp-udp-generator", bits()))
 }
 
+/// What the ends have said if `client` is a proxy's client.
+fn dialogue_of(heads: &[Head; 2], client: usize) -> (Dialogue, Option<Target>) {
+    let [asked, answered] = [&heads[client], &heads[client ^ 1]];
+    match proxy::read(asked.bytes(), answered.bytes()) {
+        // It may have begun before what was seen of it.
+        (Dialogue::No | Dialogue::Refused, _) if !answered.is_whole() => {
+            proxy::read(asked.bytes(), &[])
+        }
+        read => read,
+    }
+}
+
 /// Tries every test on what both ends have said, or on what they said behind a proxy's consent.
 fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement {
     let mut dialogue = Dialogue::No;
     while opening.may_be_proxied() {
         let heads = opening.heads();
-        let roles = [OUTBOUND, INBOUND].map(|client| {
-            let words = [client, client ^ 1].map(|end| heads[end].bytes());
-            (client, proxy::read(words[0], words[1]))
-        });
+        let roles = [OUTBOUND, INBOUND].map(|client| (client, dialogue_of(heads, client)));
         let of_proxy = |(_, (dialogue, _)): &(usize, (Dialogue, _))| *dialogue != Dialogue::No;
         let Some((client, (said, target))) = roles.into_iter().find(of_proxy) else {
             break;
@@ -46,6 +55,16 @@ fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement 
         match said {
             Dialogue::Again(lens) => opening.begin_again(client, lens, false),
             Dialogue::Consent(lens) => opening.begin_again(client, lens, true),
+            Dialogue::Unheard(len) => {
+                // The proxy's words may still come, so nothing is skipped for good.
+                let mut behind = heads.clone();
+                behind[client].skip(len);
+                behind[client ^ 1].skip_gap();
+                return match judge(&behind, acquainted, names) {
+                    proved @ Judgement::Proved(..) => proved,
+                    _ => Judgement::Open,
+                };
+            }
             Dialogue::No | Dialogue::Open | Dialogue::Refused => break,
         }
     }

@@ -87,5 +87,5 @@ fn a_thousand_unfinished_hellos_each_ask_for_little() {
             asked += u32::from(trial.segment(tcp(port), true, seq, bytes).more);
         }
     }
-    assert!(asked <= 6 * 1000, "{asked} packets");
+    assert!(asked <= 16 * 1000, "{asked} packets");
 }

@@ -1,57 +1,14 @@
-//! Packets in a strange order.
+//! Datagrams in a strange order. Segments have theirs in `found`.
 
 use proptest::prelude::*;
 
-use crate::enough::Patience;
 use crate::found::cases;
-use crate::mangle::Mangle;
 use crate::script::{Host, MS, SECOND, Script};
-use crate::sessions::Kind;
 use crate::trial;
 use crate::wire::Note;
 
-fn tcp() -> impl Strategy<Value = Kind> {
-    prop::sample::select(vec![Kind::SignIn, Kind::Fallback, Kind::Listener])
-}
-
 proptest! {
     #![proptest_config(cases(1000))]
-
-    /// A SYN that is captured twice, or behind the SYN and ACK, and an ACK that comes before
-    /// the only SYN of the other direction.
-    #[test]
-    fn handshakes_may_come_in_any_order(
-        kind in tcp(),
-        seed: u64,
-        mangle in Mangle::any(),
-    ) {
-        let mangle = Mangle { mixed_handshakes: true, ..mangle };
-        let outcome = trial::missed(&kind.session(seed), &mangle, Patience::SHORT);
-        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
-    }
-
-    /// What a receiver would put together, of eight packets with payload.
-    #[test]
-    fn openings_may_come_in_any_order(
-        kind in tcp(),
-        seed: u64,
-        mangle in Mangle::any(),
-    ) {
-        let outcome = trial::missed(&kind.session(seed), &mangle, Patience::LONG);
-        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
-    }
-
-    /// Segments sent again in pieces of one byte and more.
-    #[test]
-    fn openings_may_come_in_pieces_of_any_size(
-        kind in tcp(),
-        seed: u64,
-        mangle in Mangle::any(),
-    ) {
-        let mangle = Mangle { shortest_piece: 1, ..mangle };
-        let outcome = trial::missed(&kind.session(seed), &mangle, Patience::SHORT);
-        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
-    }
 
     /// Three datagrams of a busy node, of which the later two overtake each other.
     #[test]

@@ -128,10 +128,15 @@ fn begins_anew_behind_what_is_skipped() {
     assert_eq!(head.bytes(), b"efghijkl");
     assert_eq!(head.brought(1..5), [(1, 5..6), (3, 4..6), (2, 0..1)]);
     // Behind what is not there yet.
+    head.skip_gap();
     head.skip(9);
     assert!(head.bytes().is_empty());
     head.place(&told(12, b"mno", 4), true);
     assert_eq!(head.brought(0..2), [(4, 1..3)]);
+    head.forget_bytes();
+    head.place(&told(20, b"xyz", 5), true);
+    head.skip_gap();
+    assert_eq!(head.bytes(), b"xyz");
 }
 
 proptest! {
