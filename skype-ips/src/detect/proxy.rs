@@ -21,8 +21,8 @@ pub enum Dialogue {
     No,
     /// It is one as far as it goes.
     Open,
-    /// The client goes on behind so many bytes, but the proxy's consent was not seen.
-    Unheard(usize),
+    /// All of the request is there, so many bytes, and nothing of the proxy's answer yet that tells.
+    Asked(usize),
     /// The proxy refuses, or goes on in a way that can't be followed.
     Refused,
     /// The proxy wants a password first: behind so many bytes of the client's and of its own the
@@ -102,19 +102,10 @@ fn connect(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
             None => Dialogue::Refused,
         },
         (Some(_), Some(_), _) => Dialogue::Refused,
-        (Some(asked), None, _) => goes_on(client, asked),
+        (Some(asked), None, _) => Dialogue::Asked(asked),
         _ => Dialogue::Open,
     };
     (dialogue, target)
-}
-
-/// A client speaks behind its request only after the proxy's consent.
-fn goes_on(client: &[u8], asked: usize) -> Dialogue {
-    if client.len() > asked {
-        Dialogue::Unheard(asked)
-    } else {
-        Dialogue::Open
-    }
 }
 
 /// Bytes of the page that says why not, if the connection is kept.
@@ -135,7 +126,7 @@ fn socks4(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
     let dialogue = match (asked, proxy) {
         (None, [] | [0] | [0, 90..=93, ..]) => Dialogue::Open,
         (Some(asked), [0, 90, rest @ ..]) if rest.len() >= 6 => Dialogue::Consent([asked, 8]),
-        (Some(asked), [] | [0] | [0, 90, ..]) => goes_on(client, asked),
+        (Some(asked), [] | [0] | [0, 90, ..]) => Dialogue::Asked(asked),
         (_, [0, 91..=93, ..]) => Dialogue::Refused,
         _ => Dialogue::No,
     };
@@ -169,7 +160,7 @@ fn socks5(client: &[u8], proxy: &[u8]) -> (Dialogue, Option<Target>) {
     let dialogue = socks5_steps(client.len(), &mut cursors, &mut target);
     let dialogue = dialogue.unwrap_or_else(|| {
         let asked = socks5_request(client, &mut target);
-        asked.map_or(Dialogue::Open, |asked| goes_on(client, asked))
+        asked.map_or(Dialogue::Open, Dialogue::Asked)
     });
     let [client_rest, proxy_rest] = cursors.map(|cursor| cursor.0.len());
     let dialogue = match dialogue {
@@ -333,11 +324,9 @@ mod tests {
             for at in 1..client.len() {
                 assert_eq!(read(&client[..at], &[]).0, Dialogue::Open, "{at}");
             }
-            let on = [&client[..], &[7; 9]].concat();
             for at in 0..consent.len() {
-                assert_eq!(read(&client, &consent[..at]).0, Dialogue::Open, "{at}");
-                let unheard = Dialogue::Unheard(client.len());
-                assert_eq!(read(&on, &consent[..at]).0, unheard, "{at}");
+                let asked = Dialogue::Asked(client.len());
+                assert_eq!(read(&client, &consent[..at]).0, asked, "{at}");
             }
         }
     }

@@ -14,7 +14,7 @@ pub const KEPT_HELLO: usize = 4096;
 /// between the same ports on by 250,000 a second.
 const WINDOW: u32 = 1 << 19;
 /// Stretches kept of what came before its turn.
-const MOST_EARLY: usize = 8;
+const MOST_EARLY: usize = 4;
 /// Packets that a head is put together from.
 const MOST_PIECES: usize = 64;
 /// How HTTP begins, of either end.
@@ -145,6 +145,7 @@ impl Head {
         self.keep(piece, payload, kept);
         let new = self.join();
         self.early.truncate(MOST_EARLY);
+        self.early.shrink_to(MOST_EARLY);
         if new { Placed::New } else { Placed::Nothing }
     }
 

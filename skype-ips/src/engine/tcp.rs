@@ -55,8 +55,9 @@ fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement 
         match said {
             Dialogue::Again(lens) => opening.begin_again(client, lens, false),
             Dialogue::Consent(lens) => opening.begin_again(client, lens, true),
-            Dialogue::Unheard(len) => {
-                // The proxy's words may still come, so nothing is skipped for good.
+            Dialogue::Asked(len) => {
+                // The client goes on after the proxy's consent only; perhaps that was not captured.
+                // It may still come, so nothing is skipped for good.
                 let mut behind = heads.clone();
                 behind[client].skip(len);
                 behind[client ^ 1].skip_gap();
