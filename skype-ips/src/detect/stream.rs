@@ -25,7 +25,9 @@ const HTTP: [&[u8]; 3] = [b"GET ", b"CONNECT ", b"HTTP/"];
 pub enum Placed {
     /// It brought new bytes of the head.
     New,
-    /// Seen before, beyond what is kept, or before its turn.
+    /// It came before its turn.
+    Early,
+    /// Seen before, or beyond what is kept.
     Nothing,
     /// Of another connection between the same ports.
     Foreign,
@@ -119,6 +121,14 @@ impl Head {
             }
             (Some(base), _) => base,
         };
+        let earlier = base.wrapping_sub(segment.seq);
+        let guessed = !self.told && segment.base.is_none() && self.skipped == 0;
+        let base = if guessed && earlier <= KEPT_HELLO as u32 {
+            self.make_room(earlier);
+            segment.seq
+        } else {
+            base
+        };
         self.base = Some(base);
         self.told |= segment.base.is_some();
         let offset = segment.seq.wrapping_sub(base);
@@ -142,11 +152,35 @@ impl Head {
             rest: segment.len.saturating_sub(behind as u32),
             packet: segment.packet,
         };
-        self.keep(piece, payload, kept);
+        let fresh = self.keep(piece, payload, kept);
         let new = self.join();
         self.early.truncate(MOST_EARLY);
         self.early.shrink_to(MOST_EARLY);
-        if new { Placed::New } else { Placed::Nothing }
+        match (new, fresh) {
+            (true, _) => Placed::New,
+            (false, true) => Placed::Early,
+            (false, false) => Placed::Nothing,
+        }
+    }
+
+    /// The stream was guessed to begin so many bytes too late: all of it came before its turn.
+    fn make_room(&mut self, bytes: u32) {
+        if bytes == 0 {
+            return;
+        }
+        let have = self.bytes.len();
+        let ends = self.pieces.iter().skip(1).map(|next| next.start as usize);
+        let pieces = self.pieces.iter().zip(ends.chain([have]));
+        let joined = pieces.map(|(piece, end)| Early {
+            piece: *piece,
+            bytes: self.bytes[piece.start as usize..end].into(),
+        });
+        let early: Vec<_> = joined.chain(self.early.iter().cloned()).collect();
+        self.forget_bytes();
+        self.early = early;
+        for early in &mut self.early {
+            early.piece.start += bytes;
+        }
     }
 
     /// Bytes worth keeping; before the first one it can be anything.
@@ -166,8 +200,8 @@ impl Head {
         }
     }
 
-    /// Keeps those bytes of a payload that no earlier packet brought.
-    fn keep(&mut self, piece: Piece, payload: &[u8], kept: usize) {
+    /// Keeps those bytes of a payload that no earlier packet brought; false if there are none.
+    fn keep(&mut self, piece: Piece, payload: &[u8], kept: usize) -> bool {
         let start = piece.start as usize;
         let end = (start + payload.len()).min(kept);
         let mut from = start.max(self.bytes.len());
@@ -183,10 +217,12 @@ impl Head {
             }
             from = from.max(after);
         }
-        if !fresh.is_empty() {
+        let any = !fresh.is_empty();
+        if any {
             self.early.append(&mut fresh);
             self.early.sort_by_key(Early::start);
         }
+        any
     }
 
     /// Takes over what has its turn by now; true if there was something.
@@ -205,9 +241,9 @@ impl Head {
         turn > 0
     }
 
-    /// Whether the bytes are the stream's first, by its SYN.
-    pub fn is_whole(&self) -> bool {
-        self.told && self.skipped == 0
+    /// Whether a SYN told where the stream begins; else it is a guess.
+    pub fn is_told(&self) -> bool {
+        self.told
     }
 
     /// Length on the wire of the first segment, from the first byte kept; 0 before there is one.

@@ -10,7 +10,7 @@ use crate::detect::http::Purpose;
 use crate::detect::names::Names;
 use crate::detect::proxy::{self, Dialogue, Target};
 use crate::detect::stream::{Head, Segment};
-use crate::hosts::flows::Opening;
+use crate::hosts::flows::{DIALOGUES, Opening};
 use crate::hosts::names::Sighting;
 use crate::policy::Class;
 
@@ -31,11 +31,32 @@ fn dialogue_of(heads: &[Head; 2], client: usize) -> (Dialogue, Option<Target>) {
     let [asked, answered] = [&heads[client], &heads[client ^ 1]];
     match proxy::read(asked.bytes(), answered.bytes()) {
         // It may have begun before what was seen of it.
-        (Dialogue::No | Dialogue::Refused, _) if !answered.is_whole() => {
+        (Dialogue::No | Dialogue::Refused, _) if !answered.is_told() => {
             proxy::read(asked.bytes(), &[])
         }
         read => read,
     }
+}
+
+/// What a proxy's client and its peer may have said by now. The client goes on after the consent
+/// only, but perhaps not all of the dialogue was captured, or not in its order. The rest may still
+/// come, so nothing is skipped for good.
+fn behind_unheard(heads: &[Head; 2], client: usize) -> [Head; 2] {
+    let mut behind = heads.clone();
+    behind[client ^ 1].skip_gap();
+    for _ in 0..DIALOGUES {
+        let [asked, answered] = [client, client ^ 1].map(|end| behind[end].bytes());
+        let lens = match proxy::read(asked, answered).0 {
+            Dialogue::Consent(lens) | Dialogue::Again(lens) => lens,
+            _ => match proxy::read(asked, &[]).0 {
+                Dialogue::Asked(len) => [len, 0],
+                _ => break,
+            },
+        };
+        behind[client].skip(lens[0]);
+        behind[client ^ 1].skip(lens[1]);
+    }
+    behind
 }
 
 /// Tries every test on what both ends have said, or on what they said behind a proxy's consent.
@@ -55,16 +76,14 @@ fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement 
         match said {
             Dialogue::Again(lens) => opening.begin_again(client, lens, false),
             Dialogue::Consent(lens) => opening.begin_again(client, lens, true),
-            Dialogue::Asked(len) => {
-                // The client goes on after the proxy's consent only; perhaps that was not captured.
-                // It may still come, so nothing is skipped for good.
-                let mut behind = heads.clone();
-                behind[client].skip(len);
-                behind[client ^ 1].skip_gap();
-                return match judge(&behind, acquainted, names) {
-                    proved @ Judgement::Proved(..) => proved,
-                    _ => Judgement::Open,
+            Dialogue::Asked(_) => {
+                let behind = behind_unheard(heads, client);
+                let proved = |heads| match judge(heads, acquainted, names) {
+                    proved @ Judgement::Proved(..) => Some(proved),
+                    _ => None,
                 };
+                let proved = proved(&behind).or_else(|| proved(heads));
+                return proved.unwrap_or(Judgement::Open);
             }
             Dialogue::No | Dialogue::Open | Dialogue::Refused => break,
         }

@@ -25,8 +25,9 @@ const LONG_HEADS: usize = 4096;
 const REQUESTS: u8 = 4;
 /// Packets asked for at once: the rest of an opening, the answer, and a repetition or two.
 const REQUESTED: u8 = 4;
-/// Times that a dialogue through proxies begins anew: two passwords asked for, and the consent.
-const DIALOGUES: u8 = 3;
+/// Times that both ends may begin anew: when a proxy asks for a password or consents, and with the
+/// next proxy of a chain.
+pub const DIALOGUES: u8 = 3;
 
 /// The openings of a TCP flow.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +56,7 @@ impl Opening {
         if self.closed {
             self.heads[direction & 1].forget_bytes();
         }
-        placed == Placed::New && !self.closed
+        matches!(placed, Placed::New | Placed::Early) && !self.closed
     }
 
     /// Both directions.
@@ -82,7 +83,7 @@ impl Opening {
 
     /// Whether a dialogue with a proxy may be going on.
     pub fn may_be_proxied(&self) -> bool {
-        !self.behind_proxy && self.dialogues < DIALOGUES
+        self.dialogues < DIALOGUES
     }
 
     /// Whether a proxy has consented: both ends begin again.
@@ -91,7 +92,7 @@ impl Opening {
     }
 
     /// Goes on behind a dialogue with a proxy: `lens` bytes of direction `client`, and of the
-    /// other. `consent` says that it was the last one.
+    /// other. `consent` says that the proxy has consented.
     pub fn begin_again(&mut self, client: usize, lens: [usize; 2], consent: bool) {
         self.heads[client & 1].skip(lens[0]);
         self.heads[client & 1 ^ 1].skip(lens[1]);

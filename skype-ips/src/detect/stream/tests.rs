@@ -39,8 +39,8 @@ fn segments_and_repetitions_make_one_stream() {
 #[test]
 fn what_comes_before_its_turn_waits() {
     let mut head = Head::default();
-    assert_eq!(head.place(&told(6, b"gh", 1), true), Placed::Nothing);
-    assert_eq!(head.place(&told(2, b"cd", 2), true), Placed::Nothing);
+    assert_eq!(head.place(&told(6, b"gh", 1), true), Placed::Early);
+    assert_eq!(head.place(&told(2, b"cd", 2), true), Placed::Early);
     assert_eq!(head.first_len(), 0);
     assert_eq!(head.place(&told(0, b"ab", 3), true), Placed::New);
     assert_eq!((head.bytes(), head.first_len()), (&b"abcd"[..], 2));
@@ -81,7 +81,10 @@ fn keeps_no_more_than_it_needs() {
 fn another_connection_is_told_by_its_numbers() {
     let mut head = Head::default();
     head.place(&segment(5000, b"abc", 6), true);
-    assert_eq!(head.place(&segment(4999, b"x", 7), true), Placed::Foreign);
+    assert_eq!(
+        head.place(&segment(5000 - 4097, b"x", 7), true),
+        Placed::Foreign
+    );
     let far = segment(5000 + WINDOW, b"x", 8);
     assert_eq!(head.place(&far, true), Placed::Foreign);
     let mut head = Head::default();
@@ -103,6 +106,21 @@ fn a_syn_corrects_the_guess() {
 }
 
 #[test]
+fn a_guess_can_be_too_late() {
+    let mut head = Head::default();
+    head.place(&segment(1004, b"ef", 1), true);
+    head.place(&segment(1006, b"g", 2), true);
+    assert_eq!(head.place(&segment(1001, b"bc", 3), true), Placed::New);
+    assert_eq!(head.bytes(), b"bc");
+    assert_eq!(head.place(&segment(1000, b"abcd", 4), true), Placed::New);
+    assert_eq!(head.bytes(), b"abcdefg");
+    assert_eq!(
+        head.brought(0..7),
+        [(4, 0..1), (3, 0..2), (4, 3..4), (1, 0..2), (2, 0..1)]
+    );
+}
+
+#[test]
 fn a_cut_off_segment_leaves_a_gap() {
     let mut head = Head::default();
     let cut = Segment {
@@ -110,7 +128,7 @@ fn a_cut_off_segment_leaves_a_gap() {
         ..segment(0, b"ab", 9)
     };
     assert_eq!(head.place(&cut, true), Placed::New);
-    assert_eq!(head.place(&segment(10, b"next", 10), true), Placed::Nothing);
+    assert_eq!(head.place(&segment(10, b"next", 10), true), Placed::Early);
     assert_eq!((head.bytes(), head.first_len()), (&b"ab"[..], 10));
     assert_eq!(head.place(&segment(1, b"bcdefghij", 11), true), Placed::New);
     assert_eq!(head.bytes(), b"abcdefghijnext");
