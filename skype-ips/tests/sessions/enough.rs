@@ -17,7 +17,7 @@
 //!
 //! within eight packets with payload, of both directions, from the first byte of that stream on;
 //! twelve through a proxy, with all that the client says to it. Bytes that the capture cut off
-//! don't count.
+//! don't count, nor a proxy's answer captured before any question.
 
 use std::collections::{HashMap, HashSet};
 
@@ -182,7 +182,8 @@ pub(crate) fn connection(packets: &[Packet], path: &Path, connection: &Connectio
     for packet in packets.iter().filter(|one| one.flow == connection.flow) {
         let of_client = packet.outbound == connection.outbound(Speaker::Client);
         let own = usize::from(!of_client);
-        if streams[own].packets < patience {
+        let unasked = own == 1 && client > 0 && !streams[0].begun;
+        if streams[own].packets < patience && (!unasked || packet.payload().is_empty()) {
             streams[own].take(packet, path.at_hand(packet));
         }
         for stream in &mut streams {
