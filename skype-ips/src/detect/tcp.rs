@@ -54,17 +54,15 @@ pub fn key_exchange(stream: &[u8], first_len: u32) -> Padding {
     }
 }
 
-/// Odds as bits of the padding of both directions together: eight for each relation. One by
-/// itself shows wherever its run ends; of two runs whose ends nobody knows, any parts may make
-/// the sum: up to eight ways, three bits.
+/// Odds as bits of the padding of both directions together: eight for each relation. Where nobody
+/// knows the ends of two runs, any parts of them can make the sum: up to eight ways, three bits.
 pub fn key_exchange_bits(one: Padding, other: Padding) -> u32 {
-    let sum = 8 * (one.relations + other.relations);
+    let bits = 8 * (one.relations + other.relations);
     let known = |padding: Padding| padding.whole || padding.relations == 0;
     if known(one) && known(other) {
-        sum
+        bits
     } else {
-        let most = 8 * one.relations.max(other.relations);
-        most.max(sum.saturating_sub(3))
+        bits.saturating_sub(3)
     }
 }
 

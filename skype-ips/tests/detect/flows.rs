@@ -138,6 +138,34 @@ fn short_paddings_of_both_ends_add_up() {
 }
 
 #[test]
+fn padding_in_pieces_takes_one_relation_more() {
+    let in_pieces = |opening: &[u8]| {
+        let mut trial = Trial::new();
+        for (at, piece) in (0..).zip(opening.chunks(30)) {
+            trial.segment(tcp(1), OUT, 1 + 30 * at, piece);
+        }
+        trial.found().len()
+    };
+    assert_eq!(in_pieces(&key_exchange(0x83, 5)), 0);
+    assert_eq!(in_pieces(&key_exchange(0x83, 6)), 1);
+    let broken = |at| {
+        let mut opening = key_exchange(0x83, 40);
+        opening[at] ^= 1;
+        opening
+    };
+    assert_eq!((in_pieces(&broken(53)), in_pieces(&broken(54))), (0, 1));
+}
+
+#[test]
+fn a_hash_may_follow_the_padding_in_the_same_segment() {
+    let with_tail = |len| [key_exchange(3, 20), vec![0x5a; len]].concat();
+    assert_eq!(play(&[(OUT, with_tail(8))]), Some((1, "tcp-key-exchange")));
+    for len in [1, 7, 9, 30] {
+        assert_eq!(play(&[(OUT, with_tail(len))]), None, "{len}");
+    }
+}
+
+#[test]
 fn a_broken_relation_makes_a_padding_worthless() {
     let mut broken = key_exchange(3, 30);
     broken[60] ^= 1;

@@ -28,7 +28,7 @@ fn streams() -> f64 {
 }
 
 /// Random bytes at both ends pass for a key exchange, at most: four relations of eight bits behind
-/// 48 bytes, of either end, or of both where each padding came whole; or five of both, in six ways.
+/// 48 bytes, of either end or of both, where they end with a segment; or five of both, in six ways.
 fn exchanges() -> f64 {
     3.0 * 2_f64.powi(-32) + 6.0 * 2_f64.powi(-40)
 }

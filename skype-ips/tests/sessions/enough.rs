@@ -10,9 +10,8 @@
 //! A TCP connection: the SYN of an end (a connection whose opening was not seen is another's
 //! business), then of what that end says first, in pieces of any size and order,
 //! * the bytes that prove it; or
-//! * padding of which four relations show, of one end, or of both together if each padding came in
-//!   one segment with nothing else behind it: else nobody can tell where it ends, and it takes
-//!   five; or
+//! * padding of which four relations show, of both ends together, if each came in one segment with
+//!   nothing else behind it; five where nobody can tell where it ends; or
 //! * both ends' first five bytes;
 //!
 //! within eight packets with payload, of both directions, from the first byte of that stream on;
@@ -207,9 +206,7 @@ pub(crate) fn connection(packets: &[Packet], path: &Path, connection: &Connectio
                 (shown.saturating_sub(value + 1), whole)
             });
             let known = ends.iter().all(|(shown, whole)| *shown == 0 || *whole);
-            let sum = ends[0].0 + ends[1].0;
-            let alone = ends.iter().any(|(shown, _)| *shown >= RELATIONS);
-            alone || sum >= RELATIONS + usize::from(!known)
+            ends[0].0 + ends[1].0 >= RELATIONS + usize::from(!known)
         }
     })
 }
