@@ -36,8 +36,8 @@ const IV: Range<u32> = 3..7;
 const OVERTAKEN: u32 = 1024;
 /// States of a sequence that are evidence although they come late: two of three can.
 const MOST_LATE: u8 = 2;
-/// States of a sequence that are remembered, so that none counts twice: a cycle of more than
-/// these is evidence enough by itself.
+/// States of a sequence that are remembered, so that none counts twice: more than these in
+/// a cycle would be evidence enough.
 const SEEN: usize = 4;
 /// What it counts that a state goes on from another port of the same host, where Skype was proved:
 /// 24 bits are enough then. Of 10^5 look-alikes a day from other ports of such hosts that is one
