@@ -13,6 +13,8 @@ pub const KEPT_HELLO: usize = 4096;
 /// first few segments of one are looked at, and RFC 6528 moves the start of the next connection
 /// between the same ports on by 250,000 a second.
 const WINDOW: u32 = 1 << 19;
+/// What lies so little before the first segment seen is of the same connection.
+const JUST_BEFORE: u32 = KEPT_HELLO as u32;
 /// Stretches kept of what came before its turn.
 const MOST_EARLY: usize = 4;
 /// Packets that a head is put together from.
@@ -122,12 +124,14 @@ impl Head {
             (Some(base), _) => base,
         };
         let earlier = base.wrapping_sub(segment.seq);
-        let guessed = !self.told && segment.base.is_none() && self.skipped == 0;
-        let base = if guessed && earlier <= KEPT_HELLO as u32 {
-            self.make_room(earlier);
-            segment.seq
-        } else {
-            base
+        let guessed = !self.told && segment.base.is_none();
+        let base = match earlier {
+            1..=JUST_BEFORE if guessed && self.skipped > 0 => return Placed::Nothing,
+            1..=JUST_BEFORE if guessed => {
+                self.make_room(earlier);
+                segment.seq
+            }
+            _ => base,
         };
         self.base = Some(base);
         self.told |= segment.base.is_some();
@@ -165,9 +169,6 @@ impl Head {
 
     /// The stream was guessed to begin so many bytes too late: all of it came before its turn.
     fn make_room(&mut self, bytes: u32) {
-        if bytes == 0 {
-            return;
-        }
         let have = self.bytes.len();
         let ends = self.pieces.iter().skip(1).map(|next| next.start as usize);
         let pieces = self.pieces.iter().zip(ends.chain([have]));
@@ -294,7 +295,8 @@ impl Head {
             .pieces
             .iter()
             .zip(ends)
-            .filter_map(|(piece, end)| (end > len).then(|| moved(*piece)))
+            .filter(|(_, end)| *end > len)
+            .map(|(piece, _)| moved(*piece))
             .collect();
         self.bytes.drain(..len.min(have));
         self.early.retain(|early| early.end() > len);

@@ -42,7 +42,7 @@ impl Connection {
         matches!(judged.outcome, Outcome::Pass(Code::Inspect(_)))
     }
 
-    fn is_found(self) -> bool {
+    fn ends_found(self) -> bool {
         self.0.finish().stats.skype_flows == 1
     }
 }
@@ -62,7 +62,7 @@ fn every_beginning_of_an_opening_goes_up_and_what_follows_it() {
         let mut connection = Connection::new();
         assert!(connection.says(0, &opening[..cut]), "{cut}");
         assert!(connection.says(cut as u32, &opening[cut..]), "{cut}");
-        assert!(connection.is_found(), "{cut}");
+        assert!(connection.ends_found(), "{cut}");
     }
 }
 
@@ -73,7 +73,7 @@ fn what_overtakes_the_beginning_goes_up() {
         let mut connection = Connection::new();
         assert!(connection.says(cut as u32, &opening[cut..]), "{cut}");
         assert!(connection.says(0, &opening[..cut]), "{cut}");
-        assert!(connection.is_found(), "{cut}");
+        assert!(connection.ends_found(), "{cut}");
     }
     let mut connection = Connection::new();
     let sent_up = (0..100).filter(|at| connection.says(10 + at * 9, &[0xee; 9]));
@@ -110,7 +110,7 @@ fn an_answer_whose_second_part_comes_first_keeps_its_beginning() {
     connection.says(0, &[0x16, 3, 1, 0, 0]);
     connection.hears(5, &[0x17, 3, 1, 0, 40, 9, 9, 9]);
     assert!(connection.hears(0, &[0x17, 3, 1, 0, 0]));
-    assert!(connection.is_found());
+    assert!(connection.ends_found());
 }
 
 #[test]
@@ -121,5 +121,5 @@ fn behind_a_proxys_consent_everything_goes_up_until_it_is_decided() {
     assert!(connection.says(0, request));
     assert!(connection.hears(0, consent));
     assert!(connection.says(request.len() as u32, &key_exchange()));
-    assert!(connection.is_found());
+    assert!(connection.ends_found());
 }
