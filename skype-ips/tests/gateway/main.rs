@@ -11,3 +11,4 @@ mod net;
 mod refusals;
 mod rules;
 mod steady;
+mod streams;
