@@ -234,7 +234,7 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     if head == 0x1703_0100 {
         return record(packet, offset, len);
     }
-    let mut found = socks(head, len);
+    let mut found = socks(head);
     let random = may_be_random(packet, offset, len, head);
     if (len < 50 && random) || ((50..=127).contains(&len) && key_exchange(packet, offset)) {
         found |= TCP_KEY_EXCHANGE;
@@ -245,11 +245,11 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     found
 }
 
-/// What a client of a SOCKS proxy says first: version 5 and its list of methods, nothing more, or
-/// version 4 and CONNECT.
+/// What a client of a SOCKS proxy says first: version 5 and a list of one to eight methods, the
+/// first of them none, GSSAPI or a password; or version 4 and CONNECT.
 #[inline(always)]
-fn socks(head: u32, len: u32) -> u32 {
-    let greeting = head >> 24 == 5 && len == 2 + (head >> 16 & 0xff);
+fn socks(head: u32) -> u32 {
+    let greeting = (0x0501..=0x0508).contains(&(head >> 16)) && head >> 8 & 0xff <= 2;
     if greeting || head >> 16 == 0x0401 {
         TCP_PROXY
     } else {
