@@ -48,7 +48,7 @@ pub const CATALOGUE: &[(&str, &str)] = &[
     ),
     (
         "tcp-key-exchange",
-        "The first segment is a key, and padding from Skype's number generator.",
+        "The connection opens with a key, and padding from Skype's number generator.",
     ),
     (
         "tcp-legacy-stream",
@@ -82,6 +82,10 @@ pub const CATALOGUE: &[(&str, &str)] = &[
         "The client tells a web server that it is Skype.",
     ),
     (
+        "proxy-target",
+        "The client asks a proxy for a connection to a name that is Skype's alone.",
+    ),
+    (
         "quic-server-name",
         "The client asks a QUIC server for a name that is Skype's alone.",
     ),
@@ -110,7 +114,7 @@ mod tests {
     use super::*;
 
     /// Words in quotes that are written like names of evidence and are none.
-    const OTHERS: [&str; 1] = ["user-agent"];
+    const OTHERS: [&str; 2] = ["user-agent", "content-length"];
 
     fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
