@@ -2,8 +2,7 @@
 //! session that still carries evidence is found, with every flow of it.
 //!
 //! The sessions come from `skype_ips::lab::speech` and from here, neither of which knows the
-//! detectors. What nothing finds yet is in `waiting`, ignored with
-//! the reason.
+//! detectors.
 #![cfg(target_os = "linux")]
 
 mod connections;
@@ -23,5 +22,4 @@ mod support;
 mod trial;
 mod tunnels;
 mod vectors;
-mod waiting;
 mod wire;
