@@ -128,7 +128,7 @@ impl Head {
         let base = match earlier {
             1..=JUST_BEFORE if guessed && self.skipped > 0 => return Placed::Nothing,
             1..=JUST_BEFORE if guessed => {
-                self.make_room(earlier);
+                self.make_room(earlier, roomy);
                 segment.seq
             }
             _ => base,
@@ -168,7 +168,7 @@ impl Head {
     }
 
     /// The stream was guessed to begin so many bytes too late: all of it came before its turn.
-    fn make_room(&mut self, bytes: u32) {
+    fn make_room(&mut self, bytes: u32, roomy: bool) {
         let have = self.bytes.len();
         let ends = self.pieces.iter().skip(1).map(|next| next.start as usize);
         let pieces = self.pieces.iter().zip(ends.chain([have]));
@@ -182,6 +182,9 @@ impl Head {
         for early in &mut self.early {
             early.piece.start += bytes;
         }
+        let most = if roomy { KEPT_HELLO } else { KEPT };
+        self.early.retain(|early| early.end() <= most);
+        self.early.truncate(MOST_PIECES);
     }
 
     /// Bytes worth keeping; before the first one it can be anything.

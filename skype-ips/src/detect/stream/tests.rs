@@ -75,6 +75,18 @@ fn keeps_no_more_than_it_needs() {
         head.place(&told(300 * at, &[7; 200], 1), true);
     }
     assert!(head.early.len() <= MOST_EARLY);
+    // Ever earlier, with no SYN to say where it begins.
+    for (roomy, most) in [(false, KEPT), (true, KEPT_HELLO)] {
+        for len in [1, 100, 300] {
+            let mut head = Head::default();
+            for at in 0..10_000_u32 {
+                let seq = 0_u32.wrapping_sub(at * len);
+                head.place(&segment(seq, &vec![0x87; len as usize], 1), roomy);
+                assert!(head.bytes.len() <= most && head.early.len() <= MOST_EARLY);
+                assert!(head.pieces.len() <= MOST_PIECES + MOST_EARLY + 1);
+            }
+        }
+    }
 }
 
 #[test]
