@@ -95,8 +95,13 @@ pub const CATALOGUE: &[(&str, &str)] = &[
          share.",
     ),
     (
+        "name-of-both",
+        "The client asks for a server that Skype and Teams both use, and nobody else.",
+    ),
+    (
         "name-seen",
-        "The host asked for a name of Skype's or Teams' own less than ten minutes before.",
+        "The host asked for a name of Skype's own less than ten minutes before, or for one of \
+         Teams' less than twelve hours before.",
     ),
 ];
 

@@ -10,7 +10,9 @@ pub enum Owner {
     Skype,
     /// Only Teams asks for it.
     Teams,
-    /// Both do, so it says nothing.
+    /// Those two do, and nobody else: what the same host asked for otherwise may tell.
+    Either,
+    /// Others do as well, so it says nothing.
     Shared,
 }
 
@@ -37,7 +39,7 @@ impl Names {
         let own = self
             .domains
             .iter()
-            .filter(|(_, owner)| **owner != Owner::Shared);
+            .filter(|(_, owner)| matches!(owner, Owner::Skype | Owner::Teams));
         for (domain, _) in own {
             let labels = domain.split('.');
             let wire: Vec<u8> = labels

@@ -1,6 +1,8 @@
-//! UDP of late Skype: findings are about the flow, and rest on what the inside host itself sends.
+//! Late Skype where bytes alone can't tell it from Teams, and its UDP: findings are about the flow,
+//! and rest on what the inside host itself sends.
 
 use super::{Answer, Engine, Event, Packet, Subject, client};
+use crate::detect::asked::Asked;
 use crate::detect::client_hello::Hello;
 use crate::detect::names::Owner;
 use crate::detect::stun::Attribute;
@@ -10,6 +12,8 @@ use crate::policy::Class;
 
 /// Where names are asked for.
 const DNS_PORT: u16 = 53;
+/// `name-of-both`, as bits: surely Microsoft's, for Skype or Teams.
+const NAME_OF_BOTH_BITS: u32 = 16;
 /// `name-seen`, as bits: that a host runs Skype and media is of Teams all the same is rare, not
 /// impossible.
 const NAME_BITS: u32 = 4;
@@ -52,7 +56,7 @@ impl Engine {
         }
     }
 
-    fn undecided(&self, packet: &Packet<'_>) -> Answer {
+    pub(super) fn undecided(&self, packet: &Packet<'_>) -> Answer {
         Answer {
             ambiguous: self.late.is_ambiguous(&packet.key),
             ..Answer::default()
@@ -95,7 +99,46 @@ impl Engine {
                 let evidence = vec![evidence.citing(packet.number, bytes, says)];
                 self.is_skype(packet, Class::Other, evidence, events)
             }
+            Some((_, Owner::Either)) => {
+                let asked = Asked {
+                    owner: Owner::Either,
+                    name,
+                    packet: packet.number,
+                    bytes,
+                    how: asked,
+                };
+                self.of_both(packet, &asked, events)
+            }
             _ => Answer::default(),
+        }
+    }
+
+    /// `name-of-both` and `name-seen`: a connection to a server that Skype and Teams both use, and
+    /// whose the names say that it is.
+    pub(super) fn of_both(
+        &mut self,
+        packet: &Packet<'_>,
+        asked: &Asked,
+        events: &mut Vec<Event>,
+    ) -> Answer {
+        let (now, key) = (packet.now, &packet.key);
+        let says = format!("{}, {}: Skype's or Teams'", asked.how, asked.name);
+        let shown = Evidence::new("name-of-both", NAME_OF_BOTH_BITS).citing(
+            asked.packet,
+            asked.bytes.clone(),
+            says,
+        );
+        match self.names.told(key.zone, &key.inside, now) {
+            Told::Skype(name) => {
+                let seen = name.beside(Evidence::new("name-seen", NAME_BITS), "Skype");
+                self.is_skype(packet, Class::Other, vec![shown, seen], events)
+            }
+            Told::Teams(_) => Answer::default(),
+            told => {
+                let evidence = doubt(shown, told);
+                self.late.media(key, now).ambiguous = true;
+                self.is_ambiguous(packet, evidence, events)
+            }
         }
     }
 
@@ -121,11 +164,11 @@ impl Engine {
             media.mark(mark.kind, packet.number, mark.place.clone());
         }
         let shown = media.evidence();
-        let name_seen = Evidence::new("name-seen", NAME_BITS);
         let evidence = match (self.names.told(key.zone, &key.inside, now), media.marks()) {
             (_, 0) | (Told::Nothing, 1) => return Answer::default(),
             (Told::Skype(name), _) => {
-                let evidence = vec![shown, name.beside(name_seen, "Skype")];
+                let seen = name.beside(Evidence::new("name-seen", NAME_BITS), "Skype");
+                let evidence = vec![shown, seen];
                 let class = media_class(key.inside_port, key.outside_port);
                 return self.is_skype(packet, class, evidence, events);
             }
@@ -136,24 +179,27 @@ impl Engine {
                 }
                 return Answer::default();
             }
-            (Told::Both(skype, teams), _) => {
-                let both = skype.beside(name_seen, "Skype");
-                vec![shown, teams.beside(both, "Teams")]
-            }
-            (Told::Nothing, _) => vec![shown],
+            (told, _) => doubt(shown, told),
         };
-        if !media.ambiguous {
-            media.ambiguous = true;
-            events.push(Event::Ambiguous {
-                at: now,
-                flow: *key,
-                evidence,
-            });
+        if media.ambiguous {
+            return self.undecided(packet);
         }
-        Answer {
-            ambiguous: true,
-            ..Answer::default()
-        }
+        media.ambiguous = true;
+        self.is_ambiguous(packet, evidence, events)
+    }
+
+    fn is_ambiguous(
+        &self,
+        packet: &Packet<'_>,
+        evidence: Vec<Evidence>,
+        events: &mut Vec<Event>,
+    ) -> Answer {
+        events.push(Event::Ambiguous {
+            at: packet.now,
+            flow: packet.key,
+            evidence,
+        });
+        self.undecided(packet)
     }
 
     fn is_skype(
@@ -178,5 +224,16 @@ impl Engine {
             finding,
             ..Answer::default()
         }
+    }
+}
+
+/// Evidence of what is ambiguous, with the names that speak for either.
+fn doubt(shown: Evidence, told: Told<'_>) -> Vec<Evidence> {
+    match told {
+        Told::Both(skype, teams) => {
+            let seen = skype.beside(Evidence::new("name-seen", NAME_BITS), "Skype");
+            vec![shown, teams.beside(seen, "Teams")]
+        }
+        Told::Nothing | Told::Skype(_) | Told::Teams(_) => vec![shown],
     }
 }

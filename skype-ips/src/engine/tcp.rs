@@ -7,7 +7,7 @@ use crate::detect::Evidence;
 use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
 use crate::detect::http::Purpose;
-use crate::detect::names::Names;
+use crate::detect::names::{Names, Owner};
 use crate::detect::proxy::{self, Dialogue, Target};
 use crate::detect::stream::{Head, Segment};
 use crate::hosts::flows::{DIALOGUES, Opening};
@@ -109,6 +109,9 @@ impl Engine {
                 ..Answer::default()
             };
         }
+        if self.late.is_ambiguous(key) {
+            return self.undecided(packet);
+        }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
         let acquainted = self.flows.acquainted(key);
         let program = self.endpoints.spoken(key.zone, &key.inside);
@@ -148,11 +151,15 @@ impl Engine {
                 }),
             judgement => judgement,
         };
-        if let Judgement::Proved(Kind::Service(_), _) | Judgement::Foreign = &judgement
-            && let Some(name) = asked(opening.heads(), &self.knowledge.names)
-        {
-            self.names
-                .saw(key.zone, &key.inside, name.owner, Sighting::of(name, now));
+        let name = match &judgement {
+            Judgement::Proved(Kind::Service(_), _) | Judgement::Foreign => {
+                asked(opening.heads(), &self.knowledge.names)
+            }
+            _ => None,
+        };
+        if let Some(name) = &name {
+            let sighting = Sighting::of(name, now);
+            self.names.saw(key.zone, &key.inside, name.owner, sighting);
         }
         match judgement {
             Judgement::Proved(kind, evidence) => {
@@ -186,7 +193,10 @@ impl Engine {
             },
             Judgement::Foreign => {
                 opening.close();
-                Answer::default()
+                match name.filter(|name| name.owner == Owner::Either) {
+                    Some(name) => self.of_both(packet, &name, events),
+                    None => Answer::default(),
+                }
             }
             Judgement::Nothing => {
                 // The other end may open with proof of its own.

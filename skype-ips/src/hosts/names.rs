@@ -10,8 +10,12 @@ use crate::detect::Evidence;
 use crate::detect::asked::Asked;
 use crate::detect::names::Owner;
 
+const SECOND: u64 = 1_000_000_000;
 /// How long a name tells what its host does, nanoseconds.
-pub const SEEN_LIFE: u64 = 600 * 1_000_000_000;
+pub const SEEN_LIFE: u64 = 600 * SECOND;
+/// How long a name of Teams speaks against Skype, nanoseconds: Teams' connections last for hours,
+/// in which it need not ask for a name again, and blocking Skype must not touch it.
+pub const TEAMS_LIFE: u64 = 12 * 3600 * SECOND;
 
 /// A name that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +50,9 @@ impl Sighting {
     }
 
     /// A name on a TCP connection.
-    pub fn of(asked: Asked, at: u64) -> Self {
-        Self::new(at, asked.packet, asked.bytes, &asked.name, asked.how)
+    pub fn of(asked: &Asked, at: u64) -> Self {
+        let bytes = asked.bytes.clone();
+        Self::new(at, asked.packet, bytes, &asked.name, asked.how)
     }
 
     /// The evidence with the name beside it, of `whose` client.
@@ -97,9 +102,9 @@ impl NamesSeen {
         }
     }
 
-    /// Remembers a name; one that both use says nothing.
+    /// Remembers a name; one that both or others use says nothing.
     pub fn saw(&mut self, zone: u16, inside: &Address, owner: Owner, sighting: Sighting) {
-        if owner == Owner::Shared {
+        if !matches!(owner, Owner::Skype | Owner::Teams) {
             return;
         }
         let host = (zone, *inside);
@@ -111,32 +116,35 @@ impl NamesSeen {
             self.hosts.insert(host, Last::default(), now);
         }
         if let Some(last) = self.hosts.touch(&host, now) {
-            let place = match owner {
-                Owner::Skype => &mut last.skype,
-                Owner::Teams | Owner::Shared => &mut last.teams,
+            let place = if owner == Owner::Skype {
+                &mut last.skype
+            } else {
+                &mut last.teams
             };
             *place = Some(sighting);
         }
     }
 
-    /// What the names that a host asked for in the last ten minutes say.
+    /// What the names that a host asked for in the last ten minutes say; against Skype those of
+    /// Teams in the last twelve hours do.
     pub fn told(&self, zone: u16, inside: &Address, now: u64) -> Told<'_> {
         let Some(last) = self.hosts.get(&(zone, *inside)) else {
             return Told::Nothing;
         };
-        let lately = |sighting: &&Sighting| now.saturating_sub(sighting.at) <= SEEN_LIFE;
-        let skype = last.skype.as_ref().filter(lately);
-        match (skype, last.teams.as_ref().filter(lately)) {
-            (None, None) => Told::Nothing,
+        let age = |sighting: &Sighting| now.saturating_sub(sighting.at);
+        let skype = last.skype.as_ref().filter(|one| age(one) <= SEEN_LIFE);
+        let teams = last.teams.as_ref().filter(|one| age(one) <= TEAMS_LIFE);
+        match (skype, teams) {
             (Some(skype), None) => Told::Skype(skype),
-            (None, Some(teams)) => Told::Teams(teams),
             (Some(skype), Some(teams)) => Told::Both(skype, teams),
+            (None, Some(teams)) if age(teams) <= SEEN_LIFE => Told::Teams(teams),
+            (None, _) => Told::Nothing,
         }
     }
 
     /// Forgets what tells nothing any more.
     pub fn expire(&mut self, now: u64) {
-        let before = now.saturating_sub(SEEN_LIFE);
+        let before = now.saturating_sub(TEAMS_LIFE);
         while self.hosts.pop_older_than(before).is_some() {}
     }
 }
@@ -161,17 +169,25 @@ mod tests {
     fn only_names_of_the_last_ten_minutes_tell() {
         let mut names = NamesSeen::new(9);
         names.saw(0, &HOST, Owner::Shared, at(1));
+        names.saw(0, &HOST, Owner::Either, at(1));
         assert_eq!(names.told(0, &HOST, 1), Told::Nothing);
         names.saw(0, &HOST, Owner::Skype, at(1));
-        names.saw(0, &HOST, Owner::Teams, at(5));
-        assert_eq!(names.told(0, &HOST, 6), Told::Both(&at(1), &at(5)));
-        assert_eq!(names.told(1, &HOST, 6), Told::Nothing);
-        let later = SEEN_LIFE + 3;
+        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 1), Told::Skype(&at(1)));
+        assert_eq!(names.told(1, &HOST, SEEN_LIFE + 1), Told::Nothing);
+        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 2), Told::Nothing);
+    }
+
+    #[test]
+    fn a_name_of_teams_speaks_against_skype_for_hours() {
+        let mut names = NamesSeen::new(9);
+        names.saw(0, &HOST, Owner::Teams, at(1));
+        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 1), Told::Teams(&at(1)));
+        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 2), Told::Nothing);
+        let later = TEAMS_LIFE + 1;
         names.expire(later);
-        assert_eq!(names.told(0, &HOST, later), Told::Teams(&at(5)));
         names.saw(0, &HOST, Owner::Skype, at(later));
-        let later = SEEN_LIFE + 6;
-        assert_eq!(names.told(0, &HOST, later), Told::Skype(&at(SEEN_LIFE + 3)));
+        assert_eq!(names.told(0, &HOST, later), Told::Both(&at(later), &at(1)));
+        assert_eq!(names.told(0, &HOST, later + 1), Told::Skype(&at(later)));
     }
 
     #[test]

@@ -10,13 +10,13 @@ use skype_ips_common::layout::FlowKey;
 
 use crate::support::{SECOND, Trial, tcp, udp};
 
-const SKYPE: &str = "login.skype.com";
-const TEAMS: &str = "teams.microsoft.com";
-const SHARED: &str = "api.asm.skype.com";
-const MINUTE: u64 = 60 * SECOND;
+pub(crate) const SKYPE: &str = "login.skype.com";
+pub(crate) const TEAMS: &str = "teams.microsoft.com";
+pub(crate) const BOTH: &str = "api.asm.skype.com";
+pub(crate) const MINUTE: u64 = 60 * SECOND;
 
 /// With the packs that are built in.
-fn trial() -> Trial {
+pub(crate) fn trial() -> Trial {
     Trial::with(Settings {
         knowledge: Config::default_for_replay().knowledge,
         ..Settings::default()
@@ -27,7 +27,7 @@ fn media() -> FlowKey {
     udp([52, 114, 1, 2], 3478)
 }
 
-fn look_up(trial: &mut Trial, name: &str) -> Answer {
+pub(crate) fn look_up(trial: &mut Trial, name: &str) -> Answer {
     trial.datagram(udp([9, 9, 9, 9], 53), true, &dns::query(7, name))
 }
 
@@ -46,8 +46,8 @@ fn check_with(trial: &mut Trial, attributes: &[u16]) -> Answer {
     trial.datagram(media(), true, &check)
 }
 
-/// What was said of media: names of the evidence, `ambiguous` or `cleared` before them.
-fn said(trial: &Trial) -> Vec<&'static str> {
+/// What was said: names of the evidence, `ambiguous` or `cleared` before them.
+pub(crate) fn said(trial: &Trial) -> Vec<&'static str> {
     let events = trial.events.iter().flat_map(|event| {
         let (word, evidence) = match event {
             Event::Found { evidence, .. } => (None, &evidence[..]),
@@ -72,7 +72,7 @@ fn media_without_a_name_is_ambiguous_and_told_once() {
 #[test]
 fn media_after_a_name_of_skypes_is_skype_and_cites_both_packets() {
     let mut trial = trial();
-    look_up(&mut trial, SHARED);
+    look_up(&mut trial, BOTH);
     assert_eq!(look_up(&mut trial, SKYPE), Answer::default());
     trial.later(MINUTE);
     let finding = check(&mut trial).finding.expect("found");
@@ -199,6 +199,17 @@ fn a_name_of_more_than_ten_minutes_ago_tells_nothing() {
 }
 
 #[test]
+fn a_name_of_teams_keeps_media_from_skype_for_hours() {
+    for (hours, told) in [(12, false), (13, true)] {
+        let mut trial = trial();
+        look_up(&mut trial, TEAMS);
+        trial.later(hours * 60 * MINUTE);
+        look_up(&mut trial, SKYPE);
+        assert_eq!(check(&mut trial).finding.is_some(), told, "{hours}");
+    }
+}
+
+#[test]
 fn names_of_another_host_tell_nothing() {
     let mut trial = trial();
     let mut other = udp([9, 9, 9, 9], 53);
@@ -208,7 +219,7 @@ fn names_of_another_host_tell_nothing() {
 }
 
 /// Everything that asks for a name, with what it asks.
-fn askers(name: &str) -> Vec<(FlowKey, Vec<Vec<u8>>)> {
+pub(crate) fn askers(name: &str) -> Vec<(FlowKey, Vec<Vec<u8>>)> {
     let mut rng = Rng::with_seed(5);
     let message = tls::client_hello(&mut rng, Hello::PostQuantum, name);
     let tls = tls::records(&message, 16_384);
@@ -225,7 +236,7 @@ fn askers(name: &str) -> Vec<(FlowKey, Vec<Vec<u8>>)> {
 #[test]
 fn every_protocol_that_asks_for_a_name_tells() {
     for at in 0..4 {
-        for (name, ambiguous) in [(SKYPE, false), (TEAMS, false), (SHARED, true)] {
+        for (name, ambiguous) in [(SKYPE, false), (TEAMS, false), (BOTH, true)] {
             let mut trial = trial();
             let (key, payloads) = askers(name).swap_remove(at);
             for payload in payloads {

@@ -1,6 +1,7 @@
 //! What the engine finds, and what it leaves alone: on packets out of open captures (their hex is
 //! quoted with its source), and on made-up ones.
 
+mod both;
 mod citations;
 mod endpoints;
 mod flows;

@@ -68,7 +68,8 @@ keys! {
     NAMES = "names", "[names]";
     SKYPE = "skype", "skype = [\"skype.com\"]";
     TEAMS = "teams", "teams = [\"teams.microsoft.com\"]";
-    SHARED = "shared", "shared = [\"asm.skype.com\"]";
+    EITHER = "either", "either = [\"asm.skype.com\"]";
+    SHARED = "shared", "shared = [\"pipe.aria.microsoft.com\"]";
     STUN = "stun", "[stun]";
     ATTRIBUTES = "attributes", "attributes = [0x8054, 0x8070]";
 }
@@ -198,7 +199,7 @@ pub(super) const PACK_TABLE: Grammar = Grammar {
 /// `[names]` of a detection pack.
 pub(super) const NAMES_TABLE: Grammar = Grammar {
     header: "[names]",
-    keys: &[&SKYPE, &TEAMS, &SHARED],
+    keys: &[&SKYPE, &TEAMS, &EITHER, &SHARED],
     later: &[],
 };
 

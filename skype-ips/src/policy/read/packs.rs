@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::super::place::{Source, quoted};
 use super::super::problems::counted;
 use super::language::{
-    ATTRIBUTES, NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION,
-    SHARED, SKYPE, STUN, STUN_TABLE, TEAMS, nearest,
+    ATTRIBUTES, EITHER, NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES,
+    REVISION, SHARED, SKYPE, STUN, STUN_TABLE, TEAMS, nearest,
 };
 use super::reader::{Document, Reader};
 use crate::detect::knowledge::Knowledge;
@@ -75,6 +75,7 @@ pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<
         for (key, owner) in [
             (&SKYPE, Owner::Skype),
             (&TEAMS, Owner::Teams),
+            (&EITHER, Owner::Either),
             (&SHARED, Owner::Shared),
         ] {
             for item in reader.strings(table, key).unwrap_or_default() {
