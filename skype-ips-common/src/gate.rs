@@ -11,7 +11,7 @@
 
 use crate::layout::{
     Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig,
-    INBOUND, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, queue_of, stage,
+    INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, queue_of, stage,
 };
 use crate::mark::Code;
 use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, read_headers};
@@ -27,6 +27,12 @@ pub const MAX_MORE: u8 = 16;
 /// Packets of one handshake come within this, nanoseconds: clients try for longer, but each try
 /// that is answered is answered sooner.
 const HANDSHAKE: u64 = 10 * 1_000_000_000;
+/// Of a flow that is known to be Skype and passes, the packets that an inside host sent come up
+/// when their count is a power of two from this one on, and then each [`WATCHED_EVERY`]th: user
+/// space reads the flow's counters then, which say what kind of traffic it is.
+pub const WATCHED_FROM: u64 = 32;
+/// See [`WATCHED_FROM`]; a power of two.
+pub const WATCHED_EVERY: u64 = 4096;
 /// A UDP flow silent for longer than this is a new one, nanoseconds.
 pub const UDP_GAP: u64 = 120 * 1_000_000_000;
 
@@ -197,10 +203,14 @@ pub fn judge<P: Packet, T: Tables>(
     // Connections that an inside host opens leave from any port; only those to it say whose it is.
     let opens = work.headers.tcp_flags & (SYN | ACK) == SYN;
     let of_endpoint = work.key.protocol == UDP || (opens && !side.outbound());
-    let drop = !bypass && alive && is_dropped(tables, policy, work, of_endpoint, verdict);
+    let known = known_action(tables, policy, work, of_endpoint, verdict);
+    let drop = !bypass && alive && known == Some(action::DROP);
+    let watched = known.is_some() && !drop;
     let predicates = config.predicates;
     let later = first.is_some();
-    let candidate = update(packet, side, now, predicates, later, verdict, tables, work);
+    let candidate = update(
+        packet, side, now, predicates, later, verdict, watched, tables, work,
+    );
     let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
     let outcome = if drop {
@@ -241,29 +251,27 @@ fn is_one_host(address: &Address) -> bool {
     }
 }
 
-/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one
-/// port, and it listens there on TCP), says drop.
+/// What to do with what is known of the flow, else of its endpoint (all UDP of a Skype client
+/// leaves from one port, and it listens there on TCP); `None` if it isn't known to be Skype.
 #[inline(always)]
-fn is_dropped<T: Tables>(
+fn known_action<T: Tables>(
     tables: &mut T,
     policy: PolicyEntry,
     work: &Work,
     of_endpoint: bool,
     verdict: Option<Verdict>,
-) -> bool {
+) -> Option<u8> {
     if let Some(verdict) = verdict
         && verdict.kind == kind::SKYPE
     {
-        return tables.action(policy, &verdict) == action::DROP;
+        return Some(tables.action(policy, &verdict));
     }
     if !of_endpoint {
-        return false;
+        return None;
     }
     match tables.endpoint(&work.endpoint) {
-        Some(endpoint) if endpoint.kind == kind::SKYPE => {
-            tables.action(policy, &endpoint) == action::DROP
-        }
-        _ => false,
+        Some(endpoint) if endpoint.kind == kind::SKYPE => Some(tables.action(policy, &endpoint)),
+        _ => None,
     }
 }
 
@@ -280,6 +288,7 @@ fn update<P: Packet, T: Tables>(
     predicates: u32,
     later: bool,
     verdict: Option<Verdict>,
+    watched: bool,
     tables: &mut T,
     work: &mut Work,
 ) -> bool {
@@ -314,6 +323,7 @@ fn update<P: Packet, T: Tables>(
     if (opens && !of_this) || (headers.protocol == UDP && silent > UDP_GAP) {
         flow.packets = [0; 2];
         flow.bytes = [0; 2];
+        flow.large = [0; 2];
         flow.heads = 0;
         flow.stage = stage::INSPECT;
         flow.tagged = [0; 2];
@@ -321,10 +331,11 @@ fn update<P: Packet, T: Tables>(
     }
     flow.last_seen = now;
     // One arm per direction: the verifier follows constant indexes best.
-    let (packets, bytes, head, tagged) = if direction == OUTBOUND {
+    let (packets, bytes, large, head, tagged) = if direction == OUTBOUND {
         (
             &mut flow.packets[0],
             &mut flow.bytes[0],
+            &mut flow.large[0],
             &mut flow.head[0],
             &mut flow.tagged[0],
         )
@@ -332,6 +343,7 @@ fn update<P: Packet, T: Tables>(
         (
             &mut flow.packets[1],
             &mut flow.bytes[1],
+            &mut flow.large[1],
             &mut flow.head[1],
             &mut flow.tagged[1],
         )
@@ -339,7 +351,14 @@ fn update<P: Packet, T: Tables>(
     if side.counts() {
         *packets = packets.wrapping_add(1);
         *bytes = bytes.wrapping_add(u64::from(headers.ip_len));
+        *large = large.wrapping_add(u32::from(headers.payload_len >= LARGE));
     }
+    // Outbound packets are counted where they can be sent up, in every driver.
+    let sent = *packets;
+    let due = watched
+        && direction == OUTBOUND
+        && sent >= WATCHED_FROM
+        && (sent & (sent - 1) == 0 || sent & (WATCHED_EVERY - 1) == 0);
     if headers.tcp_flags & SYN != 0 {
         *head = headers.tcp_seq.wrapping_add(1);
         flow.heads |= bit;
@@ -361,6 +380,9 @@ fn update<P: Packet, T: Tables>(
             };
         }
     }
+    if due {
+        return true;
+    }
     if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
         return false;
     }
@@ -369,10 +391,11 @@ fn update<P: Packet, T: Tables>(
         return true;
     }
     let (candidate, limit) = if headers.protocol == UDP {
-        (
-            prefilter::udp(packet, headers.payload_offset, headers.payload_len) & predicates != 0,
-            UDP_CANDIDATES,
-        )
+        let (offset, len) = (headers.payload_offset, headers.payload_len);
+        let (source, destination) = (headers.source_port, headers.destination_port);
+        let found = prefilter::udp(packet, offset, len)
+            | prefilter::udp_of_port(packet, source, destination, offset, len);
+        (found & predicates != 0, UDP_CANDIDATES)
     } else {
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first

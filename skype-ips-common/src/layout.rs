@@ -117,7 +117,13 @@ pub struct FlowState {
     pub more_request: u8,
     /// Zero.
     pub reserved: [u8; 2],
+    /// Packets per direction with [`LARGE`] payload bytes or more.
+    pub large: [u32; 2],
 }
+
+/// Payload bytes from which a packet is more than voice: video comes in packets of 400 to 490 or
+/// 800 to 980 bytes (Tstat), files in packets near the path's MTU.
+pub const LARGE: u32 = 400;
 
 /// Stages of a flow: new → inspect → known; a TCP flow first seen in the middle is watched.
 pub mod stage {
@@ -366,8 +372,9 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowKey, inside) == 8);
     assert!(size_of::<EndpointKey>() == 24);
     assert!(core::mem::offset_of!(EndpointKey, inside) == 8);
-    assert!(size_of::<FlowState>() == 56);
+    assert!(size_of::<FlowState>() == 64);
     assert!(core::mem::offset_of!(FlowState, heads) == 48);
+    assert!(core::mem::offset_of!(FlowState, large) == 56);
     assert!(size_of::<Verdict>() == 8);
     assert!(size_of::<PolicyEntry>() == 4);
     assert!(size_of::<ActionEntry>() == 4);
