@@ -32,7 +32,7 @@ const HANDSHAKE: u64 = 10 * 1_000_000_000;
 /// space reads the flow's counters then, which say what kind of traffic it is.
 pub const WATCHED_FROM: u64 = 32;
 /// See [`WATCHED_FROM`]; a power of two.
-pub const WATCHED_EVERY: u64 = 4096;
+pub const WATCHED_EVERY: u64 = 1024;
 /// A UDP flow silent for longer than this is a new one, nanoseconds.
 pub const UDP_GAP: u64 = 120 * 1_000_000_000;
 

@@ -12,6 +12,8 @@
 //! * [`client_hello`], [`certificate`], [`names`]: the server that honest TLS asks for
 //!   (`tls-server-name`) or reaches (`tls-certificate-name`)
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
+//! * [`media`]: what a flow known to be Skype carries (`media-statistics`), [`skypeout`]: voice to
+//!   the telephone network
 //! * [`flow`]: how the TCP tests add up
 //! * [`knowledge`]: what detection packs say
 //! * [`catalogue`]: what each piece of evidence means, in words
@@ -29,7 +31,9 @@ pub mod generator;
 pub mod http;
 pub mod knowledge;
 pub mod login;
+pub mod media;
 pub mod names;
+pub mod skypeout;
 pub mod stream;
 pub mod tcp;
 pub mod tls;

@@ -5,6 +5,7 @@
 //! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
 mod tcp;
+mod traffic;
 mod udp;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,6 +17,7 @@ use crate::detect::knowledge::Knowledge;
 pub use crate::detect::{Citation, Evidence};
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
+use crate::hosts::traffic::Traffics;
 use crate::policy::{Class, Confidence, Role};
 
 /// What the engine is told at the start.
@@ -132,6 +134,7 @@ pub struct Engine {
     public_addresses: Vec<Ipv4Addr>,
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
+    traffic: Traffics,
     knowledge: Arc<Knowledge>,
 }
 
@@ -148,6 +151,7 @@ impl Engine {
                 .collect(),
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
+            traffic: Traffics::new(settings.max_flows),
             knowledge: settings.knowledge,
         }
     }
@@ -167,12 +171,19 @@ impl Engine {
             events.push(Event::Forgotten(endpoint));
         }
         self.flows.expire(now);
+        self.traffic.expire(now);
     }
 
     /// What a flow is known to be by itself, else by its UDP endpoint.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
         match key.protocol {
-            UDP => self.endpoints.finding(&key.endpoint()),
+            UDP => self
+                .endpoints
+                .finding(&key.endpoint())
+                .map(|finding| Finding {
+                    class: traffic::class(self.traffic.carries(key), finding.class),
+                    ..finding
+                }),
             _ => self.flows.finding(key),
         }
     }

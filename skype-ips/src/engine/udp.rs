@@ -39,7 +39,7 @@ impl Engine {
             }
         }
         Answer {
-            finding: self.endpoints.finding(&endpoint),
+            finding: self.finding(&packet.key),
             more: 0,
         }
     }

@@ -230,7 +230,12 @@ impl<Q: Queue> Shard<Q> {
             payload_len: headers.payload_len,
         };
         let mut found = std::mem::take(&mut self.found);
-        let answer = self.engine.packet(&packet, &mut found);
+        let mut answer = self.engine.packet(&packet, &mut found);
+        if let (Some(finding), Some(state)) = (answer.finding, self.gate.flow(&key)) {
+            let counters = (&state).into();
+            let known = self.engine.traffic(&packet, finding, counters, &mut found);
+            answer.finding = Some(known);
+        }
         for event in found.drain(..) {
             self.apply(event, now);
         }

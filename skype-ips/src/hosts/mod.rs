@@ -1,7 +1,9 @@
-//! What is remembered of hosts over time: their UDP endpoints and their flows, in bounded memory.
+//! What is remembered of hosts over time: their UDP endpoints, their flows and
+//! what those carry, in bounded memory.
 
 pub mod endpoints;
 pub mod flows;
 mod recent;
+pub mod traffic;
 
 pub use recent::Recent;

@@ -12,6 +12,7 @@ mod found;
 mod fragments;
 mod links;
 mod mangle;
+mod media;
 mod openings;
 mod script;
 mod sessions;
