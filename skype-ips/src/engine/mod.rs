@@ -177,13 +177,13 @@ impl Engine {
     /// What a flow is known to be by itself, else by its UDP endpoint.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
         match key.protocol {
-            UDP => self
-                .endpoints
-                .finding(&key.endpoint())
-                .map(|finding| Finding {
+            UDP => match self.endpoints.finding(&key.endpoint()) {
+                Some(finding) => Some(Finding {
                     class: traffic::class(self.traffic.carries(key), finding.class),
                     ..finding
                 }),
+                None => self.traffic.is_call(key).then_some(traffic::SKYPEOUT),
+            },
             _ => self.flows.finding(key),
         }
     }

@@ -38,6 +38,7 @@ impl Engine {
                 });
             }
         }
+        self.skypeout(packet, events);
         Answer {
             finding: self.finding(&packet.key),
             more: 0,

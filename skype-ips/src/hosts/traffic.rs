@@ -70,10 +70,23 @@ impl Carried {
     }
 }
 
+/// A call to the telephone network that shows nothing for so long is forgotten, nanoseconds.
+const CALL_LIFE: u64 = 600 * 1_000_000_000;
+
+/// A flow that may be a call to the telephone network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Call {
+    /// What its datagrams have in common.
+    pub framing: Framing,
+    /// Whether it was found to be one.
+    pub found: bool,
+}
+
 /// All of them; the longest silent goes first.
 #[derive(Debug)]
 pub struct Traffics {
     flows: Recent<FlowKey, Carried>,
+    calls: Recent<FlowKey, Call>,
     most: usize,
 }
 
@@ -82,6 +95,7 @@ impl Traffics {
     pub fn new(most: usize) -> Self {
         Self {
             flows: Recent::default(),
+            calls: Recent::default(),
             most: most.max(1),
         }
     }
@@ -97,10 +111,22 @@ impl Traffics {
         self.flows.get(key).map_or(Traffic::Quiet, Carried::carries)
     }
 
+    /// A flow of a known host's to where calls to the telephone network go, remembered from now on.
+    pub fn call(&mut self, key: &FlowKey, now: u64) -> &mut Call {
+        self.calls.entry_or(key, now, self.most, Call::default)
+    }
+
+    /// Whether a flow was found to be such a call.
+    pub fn is_call(&self, key: &FlowKey) -> bool {
+        self.calls.get(key).is_some_and(|call| call.found)
+    }
+
     /// Forgets what was silent for too long.
     pub fn expire(&mut self, now: u64) {
         let before = now.saturating_sub(LIFE);
         while self.flows.pop_older_than(before).is_some() {}
+        let before = now.saturating_sub(CALL_LIFE);
+        while self.calls.pop_older_than(before).is_some() {}
     }
 }
 

@@ -16,6 +16,7 @@ mod media;
 mod openings;
 mod script;
 mod sessions;
+mod skypeout;
 #[path = "../support/mod.rs"]
 mod support;
 mod trial;
