@@ -132,6 +132,8 @@ pub struct Answer {
 pub struct Engine {
     /// The IPv4 ones: what acknowledgements can name.
     public_addresses: Vec<Ipv4Addr>,
+    /// Likewise those of the gateway's interfaces.
+    own_addresses: Vec<Ipv4Addr>,
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
     traffic: Traffics,
@@ -141,14 +143,9 @@ pub struct Engine {
 impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let public_addresses = settings.public_addresses.into_iter();
         Self {
-            public_addresses: public_addresses
-                .filter_map(|address| match address.to_canonical() {
-                    IpAddr::V4(address) => Some(address),
-                    IpAddr::V6(_) => None,
-                })
-                .collect(),
+            public_addresses: ipv4(settings.public_addresses),
+            own_addresses: Vec::new(),
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
             traffic: Traffics::new(settings.max_flows),
@@ -163,6 +160,11 @@ impl Engine {
             TCP => self.tcp(packet, events),
             _ => Answer::default(),
         }
+    }
+
+    /// Tells it the gateway's own addresses outside, under which inside hosts may be seen.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.own_addresses = ipv4(addresses);
     }
 
     /// Forgets what was silent for too long at `now`. To be called about once a second.
@@ -187,6 +189,17 @@ impl Engine {
             _ => self.flows.finding(key),
         }
     }
+}
+
+/// The IPv4 ones.
+fn ipv4(addresses: Vec<IpAddr>) -> Vec<Ipv4Addr> {
+    let addresses = addresses.into_iter();
+    addresses
+        .filter_map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+        .collect()
 }
 
 /// What evidence of so many bits makes of an inside host that runs a client.

@@ -146,7 +146,8 @@ impl Engine {
         if packet.outbound {
             return (answer.named == asker).then_some(Seconding::Unneeded);
         }
-        if answer.named == asker || self.public_addresses.contains(&answer.named) {
+        let known = [&self.public_addresses, &self.own_addresses];
+        if answer.named == asker || known.iter().any(|some| some.contains(&answer.named)) {
             return Some(Seconding::Unneeded);
         }
         let endpoint = packet.key.endpoint();
