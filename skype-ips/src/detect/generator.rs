@@ -309,7 +309,12 @@ impl Generator {
 
     /// The evidence, if it is proof by now.
     pub fn proof(&self) -> Option<Vec<Evidence>> {
-        if self.score < PROOF {
+        self.supported_proof(0)
+    }
+
+    /// The same with `support` bits more, of which at most [`KNOWN_HOST`] count.
+    pub fn supported_proof(&self, support: u32) -> Option<Vec<Evidence>> {
+        if self.score + (support.min(KNOWN_HOST) as i32) < PROOF {
             return None;
         }
         let parts = [

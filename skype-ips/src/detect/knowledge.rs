@@ -1,5 +1,9 @@
 //! What detection packs say: facts that change over time and are data, not code.
 
+use std::collections::BTreeSet;
+
+use skype_ips_common::layout::Address;
+
 use super::names::Names;
 
 /// All loaded packs together.
@@ -9,6 +13,8 @@ pub struct Knowledge {
     pub predicates: u32,
     /// Whose host names are.
     pub names: Names,
+    /// Hosts that are built into the program, by address and port: where it asks first.
+    pub bootstrap: BTreeSet<(Address, u16)>,
 }
 
 impl Knowledge {
@@ -16,5 +22,6 @@ impl Knowledge {
     pub fn add(&mut self, other: Self) {
         self.predicates |= other.predicates;
         self.names.extend(other.names);
+        self.bootstrap.extend(other.bootstrap);
     }
 }

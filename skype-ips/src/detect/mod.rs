@@ -14,6 +14,7 @@
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
 //! * [`media`]: what a flow known to be Skype carries (`media-statistics`), [`skypeout`]: voice to
 //!   the telephone network
+//! * [`mapping`]: requests to map the port on which a host listens (`port-mapping`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`knowledge`]: what detection packs say
 //! * [`catalogue`]: what each piece of evidence means, in words
@@ -31,6 +32,7 @@ pub mod generator;
 pub mod http;
 pub mod knowledge;
 pub mod login;
+pub mod mapping;
 pub mod media;
 pub mod names;
 pub mod skypeout;

@@ -4,6 +4,7 @@
 //! One engine per shard of inside hosts; nothing here is shared between shards. What counts as
 //! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
+mod hints;
 mod tcp;
 mod traffic;
 mod udp;
@@ -17,6 +18,7 @@ use crate::detect::knowledge::Knowledge;
 pub use crate::detect::{Citation, Evidence};
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
+use crate::hosts::hints::HostHints;
 use crate::hosts::traffic::Traffics;
 use crate::policy::{Class, Confidence, Role};
 
@@ -137,6 +139,7 @@ pub struct Engine {
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
     traffic: Traffics,
+    hints: HostHints,
     knowledge: Arc<Knowledge>,
 }
 
@@ -149,6 +152,7 @@ impl Engine {
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
             traffic: Traffics::new(settings.max_flows),
+            hints: HostHints::new(settings.max_endpoints / 4),
             knowledge: settings.knowledge,
         }
     }
@@ -174,6 +178,7 @@ impl Engine {
         }
         self.flows.expire(now);
         self.traffic.expire(now);
+        self.hints.expire(now);
     }
 
     /// What a flow is known to be by itself, else by its UDP endpoint.

@@ -2,6 +2,7 @@
 
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
+use super::hints::lifted;
 use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::Evidence;
 use crate::detect::flow::{Judgement, Kind, judge};
@@ -30,6 +31,8 @@ impl Engine {
             };
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
+        self.note(packet, false);
+        let support = self.connection_hints((key.zone, key.inside), now);
         let acquainted = self.flows.acquainted(key);
         let program = self.endpoints.spoken(key.zone, &key.inside);
         let roomy = self.flows.has_room_for_hellos();
@@ -58,11 +61,29 @@ impl Engine {
                     .citing_stream(head, 0..4, says),
             )
         });
-        let judgement = match judge(opening.heads(), acquainted, &self.knowledge.names) {
+        let names = &self.knowledge.names;
+        let mut hints = Vec::new();
+        let judgement = match judge(opening.heads(), acquainted, names) {
             Judgement::Open | Judgement::Nothing if link.is_some() => link
                 .map_or(Judgement::Nothing, |link| {
                     Judgement::Proved(Kind::Signaling, link)
                 }),
+            short @ (Judgement::Open | Judgement::Nothing) if !support.is_empty() => {
+                // What falls short may suffice together with what else the host did.
+                match judge(opening.heads(), true, names) {
+                    Judgement::Proved(kind, evidence) => {
+                        hints = support;
+                        Judgement::Proved(kind, evidence)
+                    }
+                    _ => match lifted(opening.heads(), &support) {
+                        Some(exchange) => {
+                            hints = support;
+                            Judgement::Proved(Kind::Signaling, exchange)
+                        }
+                        None => short,
+                    },
+                }
+            }
             judgement => judgement,
         };
         match judgement {
@@ -74,7 +95,7 @@ impl Engine {
                     Kind::Service(Purpose::WebStatus) => Class::WebStatus,
                     Kind::Service(Purpose::Other) => Class::Other,
                 };
-                let evidence = vec![evidence];
+                let evidence: Vec<_> = std::iter::once(evidence).chain(hints).collect();
                 let Some(finding) = client(class, &evidence) else {
                     return Answer::default();
                 };

@@ -19,7 +19,9 @@ const NAMED_ADDRESS_BITS: u32 = 48;
 impl Engine {
     pub(super) fn udp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
         let endpoint = packet.key.endpoint();
-        if let Some(message) = Message::read(packet.payload, packet.payload_len) {
+        let message = Message::read(packet.payload, packet.payload_len);
+        self.note(packet, matches!(message, Some(Message::Payload(_))));
+        if let Some(message) = message {
             let evidence = self.examine(packet, message, events);
             if self.endpoints.finding(&endpoint).is_some() {
                 if evidence.is_some() {
@@ -66,10 +68,13 @@ impl Engine {
                     let fits = generator.observe(now, sent, companion, number) == Trial::Fits;
                     return fits.then(Vec::new);
                 }
+                let hints = self.endpoint_hints(&endpoint, now);
+                let support = hints.iter().map(|one| one.bits).sum();
                 let (candidate, forgotten) = self.endpoints.candidate(&endpoint, now);
                 events.extend(forgotten.map(Event::Forgotten));
                 candidate.generator.observe(now, sent, companion, number);
-                candidate.generator.proof()
+                let proof = candidate.generator.supported_proof(support);
+                Some([proof?, hints].concat())
             }
             Message::Answer(answer) => {
                 let asked = exchanges.answer(now, direction, &answer, number)?;

@@ -71,8 +71,8 @@ pub struct Endpoints<F> {
     most: usize,
 }
 
-/// Zone and inside address.
-type Host = (u16, Address);
+/// A host: zone and inside address.
+pub type Host = (u16, Address);
 
 fn host(key: &EndpointKey) -> Host {
     (key.zone, key.inside)

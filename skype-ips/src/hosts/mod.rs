@@ -3,6 +3,7 @@
 
 pub mod endpoints;
 pub mod flows;
+pub mod hints;
 mod recent;
 pub mod traffic;
 

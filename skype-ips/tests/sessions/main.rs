@@ -10,6 +10,7 @@ mod connections;
 mod enough;
 mod found;
 mod fragments;
+mod hints;
 mod links;
 mod mangle;
 mod media;

@@ -67,6 +67,8 @@ keys! {
     NAMES = "names", "[names]";
     SKYPE = "skype", "skype = [\"skype.com\"]";
     TEAMS = "teams", "teams = [\"teams.microsoft.com\"]";
+    BOOTSTRAP = "bootstrap", "[bootstrap]";
+    BOOTSTRAP_HOSTS = "hosts", "hosts = [\"66.235.180.9:33033\"]";
     SHARED = "shared", "shared = [\"asm.skype.com\"]";
 }
 
@@ -175,7 +177,7 @@ pub(super) const POLICY_TABLE: Grammar = Grammar {
 /// A detection pack's file.
 pub(super) const PACK_FILE: Grammar = Grammar {
     header: "",
-    keys: &[&VERSION, &PACK, &NAMES],
+    keys: &[&VERSION, &PACK, &NAMES, &BOOTSTRAP],
     later: &[],
 };
 
@@ -193,6 +195,13 @@ pub(super) const NAMES_TABLE: Grammar = Grammar {
     later: &[],
 };
 
+/// `[bootstrap]`.
+pub(super) const BOOTSTRAP_TABLE: Grammar = Grammar {
+    header: "[bootstrap]",
+    keys: &[&BOOTSTRAP_HOSTS],
+    later: &[],
+};
+
 /// Actions, alone or as the key of a table, that are refused for now.
 pub(super) const LATER_ACTIONS: &[&str] = &["reject", "throttle"];
 
@@ -206,6 +215,7 @@ pub(super) const TABLES: &[&Grammar] = &[
     &POLICY_TABLE,
     &PACK_TABLE,
     &NAMES_TABLE,
+    &BOOTSTRAP_TABLE,
 ];
 
 impl Key {
