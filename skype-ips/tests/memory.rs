@@ -5,6 +5,7 @@
 //! when memory is full is told in `detect/memory.rs`.
 
 use peak_alloc::PeakAlloc;
+use skype_ips::detect::media::Counters;
 use skype_ips::engine::{Engine, Event, Packet, Settings};
 use skype_ips_common::layout::{FlowKey, TCP, UDP, mapped};
 use skype_ips_common::lcg;
@@ -32,6 +33,11 @@ impl Trial {
     /// The one place where a packet is made; 20 milliseconds after the last, so that nothing is
     /// forgotten for its age.
     fn packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) {
+        self.counted_packet(key, outbound, payload, 1);
+    }
+
+    /// The same, the gate having counted so many of them.
+    fn counted_packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8], count: u64) {
         self.now += MILLISECOND / 50;
         let packet = Packet {
             number: 1,
@@ -42,7 +48,16 @@ impl Trial {
             payload,
             payload_len: payload.len() as u32,
         };
-        self.engine.packet(&packet, &mut self.events);
+        let answer = self.engine.packet(&packet, &mut self.events);
+        if let Some(finding) = answer.finding {
+            let counters = Counters {
+                packets: [count; 2],
+                bytes: [100 * count; 2],
+                large: [0; 2],
+            };
+            self.engine
+                .traffic(&packet, finding, counters, &mut self.events);
+        }
         let found = |event: &Event| matches!(event, Event::Found { .. });
         self.found += self.events.drain(..).filter(found).count() as u32;
     }
@@ -118,6 +133,41 @@ fn found_connection(trial: &mut Trial, number: u32) {
     trial.packet(flow(TCP, 3, number), true, &opening);
 }
 
+/// A host that maps ports, asks bootstrap hosts and tries others on one port after the other.
+fn busy_host(trial: &mut Trial, number: u32) {
+    let key = |protocol, port, outside: u32, outside_port| FlowKey {
+        outside: mapped((0x4242_4242 + (outside << 16)).to_be_bytes()),
+        outside_port,
+        ..flow(protocol, port, number)
+    };
+    for at in 0..10 {
+        let mut request = [0, 1, 0, 0, at as u8, 1, 0, 0, 0, 0, 0x1c, 0x20];
+        trial.packet(key(UDP, 9, at, 5351), true, &request);
+        request[1] = 2;
+        trial.packet(key(UDP, 9, at, 5351), true, &request);
+        let datagram = message(at as u16, unrelated(number, at));
+        trial.packet(key(UDP, 4, at, 33_033), true, &datagram);
+        trial.packet(key(TCP, 4, at, 443), true, &[7; 14]);
+    }
+}
+
+/// A call in a flow of an endpoint that is proved by it.
+fn call(trial: &mut Trial, number: u32) {
+    let iv = unrelated(number, 0);
+    trial.packet(flow(UDP, 5, number), true, &message(2, iv));
+    trial.packet(flow(UDP, 5, number), true, &message(4, lcg::next(iv)));
+    let voice = [1, 2, 0x0d, 9, 9, 9, 9];
+    trial.counted_packet(flow(UDP, 5, number), true, &voice, 40);
+    // To the telephone network, from another port.
+    let out = FlowKey {
+        outside_port: 12_340,
+        ..flow(UDP, 6, number)
+    };
+    for changing in 0..4 {
+        trial.packet(out, true, &[1, 2, 3, 4, changing, 6]);
+    }
+}
+
 #[test]
 fn a_million_of_everything_stays_in_bounds() {
     let before = MEMORY.current_usage();
@@ -135,6 +185,8 @@ fn a_million_of_everything_stays_in_bounds() {
         ("connections", MANY, connection),
         ("proved endpoints", 2 * FULL, proved_endpoint),
         ("found connections", 2 * FULL, found_connection),
+        ("busy hosts", FULL, busy_host),
+        ("calls", FULL, call),
     ] {
         for number in 0..count {
             one(&mut trial, number);
@@ -153,5 +205,5 @@ fn a_million_of_everything_stays_in_bounds() {
         );
     }
     // What was to be found was, so the tables of findings were full too.
-    assert_eq!(trial.found, 4 * FULL);
+    assert_eq!(trial.found, 6 * FULL);
 }
