@@ -170,7 +170,9 @@ impl HostHints {
         let Some(probe) = hints.probes.iter().find(follows).copied() else {
             return;
         };
-        let same = |rung: &Rung| (rung.probe.packet, rung.port) == (probe.packet, port);
+        let same = |rung: &Rung| {
+            (rung.probe.outside, rung.probe.packet, rung.port) == (outside, probe.packet, port)
+        };
         if hints.rungs.iter().any(same) {
             return;
         }
