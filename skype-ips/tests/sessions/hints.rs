@@ -173,3 +173,22 @@ fn requests_to_map_a_port_are_not_skype() {
     let session = script.end();
     assert!(!trial::finds(&session, &session.packets[0].flow));
 }
+
+#[test]
+fn an_unanswered_login_is_found_where_a_bootstrap_host_was_asked_and_nowhere_else() {
+    for asked in [0, 1] {
+        let mut script = Script::new(5);
+        let mut host = Host::client(&mut script.rng);
+        bootstrap(&mut script, &host, asked);
+        let server = SocketAddrV4::new(*script.peer().ip(), 33_033);
+        let connection = Script::outgoing(&mut host, server, &[]);
+        let turns = [Turn::client([0x16, 0x03, 0x01, 0x00, 0x00])];
+        script.connect(10 * SECOND, connection, &turns);
+        let packets = script.end().packets;
+        let found = trial::class(&packets, &Mangle::none().path, &connection.flow);
+        let names = ["login-handshake", "bootstrap-host"];
+        let expected = (asked == 1).then_some(&names[..]);
+        let found = found.map(|(_, evidence)| evidence);
+        assert_eq!(found.as_deref(), expected);
+    }
+}
