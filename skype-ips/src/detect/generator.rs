@@ -312,7 +312,7 @@ impl Generator {
         self.supported_proof(0)
     }
 
-    /// The same with `support` bits more, of which at most [`KNOWN_HOST`] count.
+    /// The same with `support` bits more, of which at most 18 count, as for a known host.
     pub fn supported_proof(&self, support: u32) -> Option<Vec<Evidence>> {
         if self.score + (support.min(KNOWN_HOST) as i32) < PROOF {
             return None;

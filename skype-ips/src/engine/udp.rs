@@ -11,6 +11,7 @@ use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::Evidence;
 use crate::detect::generator::Trial;
 use crate::detect::udp::{self, Message};
+use crate::hosts::hints::PORT_MAPPING;
 use crate::policy::{Class, from_mapped};
 
 /// ID 16 bits, address 32 bits.
@@ -27,9 +28,12 @@ impl Engine {
                 if evidence.is_some() {
                     self.endpoints.hit(&endpoint, packet.now);
                 }
-            } else if let Some(evidence) = evidence
+            } else if let Some(mut evidence) = evidence
                 && let Some(finding) = client(Class::Signaling, &evidence)
             {
+                if !evidence.iter().any(|one| one.name == PORT_MAPPING) {
+                    evidence.extend(self.hints.mapped(&endpoint, packet.now));
+                }
                 self.endpoints.prove(&endpoint, finding, packet.now);
                 events.push(Event::Found {
                     at: packet.now,

@@ -28,6 +28,9 @@ const PROBES: usize = 8;
 const RUNGS: usize = 4;
 const BOOTSTRAP: usize = 8;
 
+/// Name of the evidence that an endpoint's port is mapped.
+pub const PORT_MAPPING: &str = "port-mapping";
+
 /// What a mapped port counts for the endpoint there, bits. Of the 64,511 ports that a program can
 /// send from hardly one in 256 of a host's is mapped; but programs that talk to peers map theirs,
 /// so it is no more than this.
@@ -199,7 +202,7 @@ impl HostHints {
         let (language, port) = (mapping.request.language, mapping.request.port);
         let place: Range<u32> = mapping.request.place.clone();
         let says = format!("listening: the host asked by {language} to map its port {port}");
-        Some(Evidence::new("port-mapping", MAPPED_BITS).citing(mapping.packet, place, says))
+        Some(Evidence::new(PORT_MAPPING, MAPPED_BITS).citing(mapping.packet, place, says))
     }
 
     /// `bootstrap-host`, `fallback-ladder`: what else the host has done lately that fits Skype.

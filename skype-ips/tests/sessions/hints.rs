@@ -166,6 +166,25 @@ fn a_mapped_port_is_told_as_that_on_which_the_host_listens() {
 }
 
 #[test]
+fn whatever_proves_an_endpoint_its_mapped_port_is_told() {
+    let mut script = Script::new(6);
+    let mut host = Host::client(&mut script.rng);
+    map(&mut script, &host, host.end.port());
+    let peer = script.peer();
+    let asked = script.ask(SECOND, &mut host, peer, 7);
+    script.nack(SECOND + 80 * MS, &mut host, peer, &asked);
+    let flow = Flow {
+        protocol: UDP,
+        inside: host.end.into(),
+        outside: peer.into(),
+    };
+    let packets = script.end().packets;
+    let found = trial::class(&packets, &Mangle::none().path, &flow);
+    let (_, evidence) = found.expect("the NACK names the public address");
+    assert_eq!(evidence, ["udp-nack-address", "port-mapping"]);
+}
+
+#[test]
 fn requests_to_map_a_port_are_not_skype() {
     let mut script = Script::new(4);
     let host = Host::client(&mut script.rng);
