@@ -97,7 +97,7 @@ proptest! {
     fn a_call_with_video_is_video(
         seed: u64,
         voice in codecs(),
-        rate in 60_000_u64..2_000_000,
+        rate in 40_000_u64..2_000_000,
         from in prop::sample::select(vec![[true, false], [false, true], [true, true]]),
         network in networks(),
     ) {
@@ -115,7 +115,7 @@ proptest! {
     ) {
         let file = Media::File { outbound, rate, size };
         // Until the inside host has sent a hundred packets or so.
-        let seconds = (220 * size / rate).max(20);
+        let seconds = (220 * size / rate).max(8);
         prop_assert_eq!(class_of(seed, file, seconds, network), Class::FileTransfer);
     }
 
