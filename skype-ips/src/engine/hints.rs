@@ -10,7 +10,15 @@ use crate::detect::mapping;
 use crate::detect::stream::Head;
 use crate::detect::tcp;
 use crate::hosts::endpoints::Host;
+use crate::hosts::hints::PORT_MAPPING;
 
+/// Names of what supports other evidence.
+pub(super) const SUPPORT: [&str; 4] = [
+    PORT_MAPPING,
+    "bootstrap-host",
+    "fallback-ladder",
+    "known-host",
+];
 /// What it counts that a host's Skype is known: of 10^5 connections a day of such hosts hardly one
 /// has a first segment of 51 or 52 bytes that isn't Skype's, and of those one in 2^16 fits.
 const KNOWN_HOST: u32 = 16;
@@ -73,4 +81,32 @@ pub(super) fn lifted(heads: &[Head; 2], support: &[Evidence]) -> Option<Evidence
     let supporting = support.iter().map(|one| one.bits).sum::<u32>();
     let enough = exchange.bits >= OWN && exchange.bits + supporting >= PROOF;
     enough.then_some(exchange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client;
+    use super::*;
+    use crate::policy::{Class, Confidence};
+
+    #[test]
+    fn what_is_lifted_is_strong_at_most() {
+        for (own, support, confidence) in [
+            (
+                ("tcp-key-exchange", 24),
+                ("known-host", 16),
+                Confidence::Strong,
+            ),
+            (("udp-generator", 30), (PORT_MAPPING, 8), Confidence::Strong),
+            (
+                ("udp-nack-address", 48),
+                (PORT_MAPPING, 8),
+                Confidence::Exact,
+            ),
+        ] {
+            let evidence = [own, support].map(|(name, bits)| Evidence::new(name, bits));
+            let finding = client(Class::Signaling, &evidence).expect("enough bits");
+            assert_eq!(finding.confidence, confidence, "{own:?}");
+        }
+    }
 }

@@ -209,10 +209,21 @@ fn ipv4(addresses: Vec<IpAddr>) -> Vec<Ipv4Addr> {
 
 /// What evidence of so many bits makes of an inside host that runs a client.
 fn client(class: Class, evidence: &[Evidence]) -> Option<Finding> {
-    let bits = evidence.iter().map(|evidence| evidence.bits).sum();
+    let (support, own): (Vec<_>, Vec<_>) = evidence
+        .iter()
+        .partition(|one| hints::SUPPORT.contains(&one.name));
+    let bits = |some: &[&Evidence]| some.iter().map(|one| one.bits).sum::<u32>();
+    let (support, own) = (bits(&support), bits(&own));
+    let confidence = Confidence::from_bits(own + support)?;
+    let sure = Confidence::from_bits(own) == Some(Confidence::Exact);
     Some(Finding {
         class,
         role: Role::Client,
-        confidence: Confidence::from_bits(bits)?,
+        // What only habits lift above a threshold isn't as sure as arithmetic.
+        confidence: if sure {
+            confidence
+        } else {
+            confidence.min(Confidence::Strong)
+        },
     })
 }
