@@ -45,7 +45,9 @@ impl Engine {
             packet.number,
             roomy,
         );
-        if !new {
+        // A first segment that is sent again was not answered.
+        let again = !new && !support.is_empty() && !packet.payload.is_empty();
+        if !new && !again {
             return Answer::default();
         }
         let link = program.and_then(|generator| {
@@ -75,6 +77,8 @@ impl Engine {
                         hints = support;
                         Judgement::Proved(kind, evidence)
                     }
+                    // While the answer may still bring proof there is nothing to lift.
+                    _ if short == Judgement::Open && !again => short,
                     _ => match lifted(opening.heads(), &support) {
                         Some(exchange) => {
                             hints = support;
@@ -112,6 +116,7 @@ impl Engine {
                     more: 0,
                 }
             }
+            _ if !new => Answer::default(),
             Judgement::Open => Answer {
                 finding: None,
                 more: opening.request(),

@@ -113,6 +113,33 @@ fn a_known_host_lifts_a_short_key_exchange() {
 }
 
 #[test]
+fn a_short_key_exchange_is_lifted_unanswered_when_it_is_sent_again() {
+    for again in [false, true] {
+        let mut script = Script::new(7);
+        let mut host = Host::client(&mut script.rng);
+        probe(0, &mut host, &mut script, 6);
+        host.process.wait_until(10 * SECOND);
+        let mut turns = short_exchange(&mut script, &mut host, 4);
+        turns.truncate(1);
+        let peer = script.peer();
+        let connection = Script::outgoing(&mut host, peer, &[]);
+        script.connect(10 * SECOND, connection, &turns);
+        let mut packets = script.end().packets;
+        let is_first =
+            |one: &&crate::wire::Packet| one.flow == connection.flow && !one.payload().is_empty();
+        let mut first = packets.iter().find(is_first).expect("the opening").clone();
+        first.time += 3 * SECOND;
+        if again {
+            packets.push(first);
+        }
+        let found = trial::class(&packets, &Mangle::none().path, &connection.flow);
+        let names = ["tcp-key-exchange", "known-host"];
+        let found = found.map(|(_, evidence)| evidence);
+        assert_eq!(found.as_deref(), again.then_some(&names[..]));
+    }
+}
+
+#[test]
 fn a_ladder_lifts_a_short_key_exchange() {
     for seed in 0..30 {
         let found = evidence(seed, 4, |script, host| {
