@@ -203,17 +203,17 @@ pub fn judge<P: Packet, T: Tables>(
     // Connections that an inside host opens leave from any port; only those to it say whose it is.
     let opens = work.headers.tcp_flags & (SYN | ACK) == SYN;
     let of_endpoint = work.key.protocol == UDP || (opens && !side.outbound());
-    let known = known_action(tables, policy, work, of_endpoint, verdict);
-    let drop = !bypass && alive && known == Some(action::DROP);
-    let watched = known.is_some() && !drop;
-    let predicates = config.predicates;
+    let said = known_action(tables, policy, work, of_endpoint, verdict);
+    let drop = !bypass && alive && said & DROPS != 0;
+    let watched = said & IS_SKYPE != 0 && !drop;
     let later = first.is_some();
     let candidate = update(
-        packet, side, now, predicates, later, verdict, watched, tables, work,
+        packet, side, now, config, later, verdict, watched, tables, work,
     );
     let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
-    let outcome = if drop {
+    // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
+    let outcome = if drop && !(wanted && is_ambiguous(verdict)) {
         tables.count(Counter::Dropped);
         Outcome::Drop
     } else if !wanted {
@@ -251,8 +251,13 @@ fn is_one_host(address: &Address) -> bool {
     }
 }
 
-/// What to do with what is known of the flow, else of its endpoint (all UDP of a Skype client
-/// leaves from one port, and it listens there on TCP); `None` if it isn't known to be Skype.
+/// It is known to be Skype; the policy drops it.
+const IS_SKYPE: u8 = 1;
+const DROPS: u8 = 2;
+
+/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one port,
+/// and it listens there on TCP), which tells more than that the flow is ambiguous: [`IS_SKYPE`],
+/// [`DROPS`]. Bits, because of an option the compiler makes reads of what was never written.
 #[inline(always)]
 fn known_action<T: Tables>(
     tables: &mut T,
@@ -260,19 +265,34 @@ fn known_action<T: Tables>(
     work: &Work,
     of_endpoint: bool,
     verdict: Option<Verdict>,
-) -> Option<u8> {
+) -> u8 {
+    let drops = |tables: &mut T, known: &Verdict| {
+        if tables.action(policy, known) == action::DROP {
+            DROPS
+        } else {
+            0
+        }
+    };
     if let Some(verdict) = verdict
         && verdict.kind == kind::SKYPE
     {
-        return Some(tables.action(policy, &verdict));
+        return IS_SKYPE | drops(tables, &verdict);
     }
-    if !of_endpoint {
-        return None;
+    if of_endpoint
+        && let Some(endpoint) = tables.endpoint(&work.endpoint)
+        && endpoint.kind == kind::SKYPE
+    {
+        return IS_SKYPE | drops(tables, &endpoint);
     }
-    match tables.endpoint(&work.endpoint) {
-        Some(endpoint) if endpoint.kind == kind::SKYPE => Some(tables.action(policy, &endpoint)),
-        _ => None,
+    match verdict {
+        Some(verdict) if verdict.kind == kind::AMBIGUOUS => drops(tables, &verdict),
+        _ => 0,
     }
+}
+
+#[inline(always)]
+fn is_ambiguous(verdict: Option<Verdict>) -> bool {
+    matches!(verdict, Some(verdict) if verdict.kind == kind::AMBIGUOUS)
 }
 
 /// Brings the flow's state up to date and says whether the packet is a candidate for user space.
@@ -285,7 +305,7 @@ fn update<P: Packet, T: Tables>(
     packet: &P,
     side: Side,
     now: u64,
-    predicates: u32,
+    config: &GateConfig,
     later: bool,
     verdict: Option<Verdict>,
     watched: bool,
@@ -369,15 +389,17 @@ fn update<P: Packet, T: Tables>(
         return false;
     }
     if let Some(verdict) = verdict {
-        if verdict.kind != kind::OPEN {
+        if verdict.kind == kind::OPEN {
+            if verdict.more_request != flow.more_request {
+                flow.more_request = verdict.more_request;
+                flow.more = if verdict.more > MAX_MORE {
+                    MAX_MORE
+                } else {
+                    verdict.more
+                };
+            }
+        } else if verdict.kind != kind::AMBIGUOUS {
             flow.stage = stage::KNOWN;
-        } else if verdict.more_request != flow.more_request {
-            flow.more_request = verdict.more_request;
-            flow.more = if verdict.more > MAX_MORE {
-                MAX_MORE
-            } else {
-                verdict.more
-            };
         }
     }
     if due {
@@ -391,21 +413,29 @@ fn update<P: Packet, T: Tables>(
         return true;
     }
     let (candidate, limit) = if headers.protocol == UDP {
+        let to = if direction == OUTBOUND {
+            work.key.outside_port
+        } else {
+            0
+        };
         let (offset, len) = (headers.payload_offset, headers.payload_len);
         let (source, destination) = (headers.source_port, headers.destination_port);
-        let found = prefilter::udp(packet, offset, len)
+        let found = prefilter::udp(packet, offset, len, to, &config.dns_tails)
             | prefilter::udp_of_port(packet, source, destination, offset, len);
-        (found & predicates != 0, UDP_CANDIDATES)
+        let fits = found & config.predicates;
+        // Checks of an ambiguous flow go up for as long as it lasts.
+        let checks = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
+        (fits != 0, if checks { u8::MAX } else { UDP_CANDIDATES })
     } else {
         let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
         let candidate = first
             && prefilter::tcp_opening(packet, headers.payload_offset, headers.payload_len)
-                & predicates
+                & config.predicates
                 != 0;
         (candidate, TCP_CANDIDATES)
     };
-    if candidate && *tagged < limit {
-        *tagged += 1;
+    if candidate && (*tagged < limit || limit == u8::MAX) {
+        *tagged = tagged.saturating_add(1);
         return true;
     }
     false

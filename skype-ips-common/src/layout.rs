@@ -163,6 +163,9 @@ pub mod kind {
     pub const SKYPE: u8 = 1;
     /// Not worth another look.
     pub const OTHER: u8 = 2;
+    /// Skype's or Teams': only a policy can decide. Inspection goes on, for a name that is seen
+    /// later tells them apart.
+    pub const AMBIGUOUS: u8 = 3;
 }
 
 /// The policy of a prefix.
@@ -182,6 +185,11 @@ pub const MAX_PREFIXES: u32 = 16_384;
 pub const CLASSES: u32 = 8;
 /// Roles in the policy language.
 pub const ROLES: u32 = 3;
+/// What stands for a role where Skype and Teams can't be told apart: a row of its own in the action
+/// table, behind those of the roles.
+pub const AMBIGUOUS_ROLE: u8 = ROLES as u8;
+/// Rows of the action table per policy.
+pub const ACTION_ROWS: u32 = ROLES + 1;
 /// Most policies that a configuration can have: what the action table holds.
 pub const MAX_POLICIES: u32 = 1024;
 
@@ -197,11 +205,25 @@ pub struct ActionEntry {
     pub reserved: [u8; 2],
 }
 
+impl Verdict {
+    /// That a flow is Skype's or Teams'.
+    pub const AMBIGUOUS: Self = Self {
+        kind: kind::AMBIGUOUS,
+        class: 0,
+        role: AMBIGUOUS_ROLE,
+        confidence: 0,
+        more: 0,
+        more_request: 0,
+        epoch: 0,
+    };
+}
+
 impl ActionEntry {
-    /// Where the entry of (policy, role, class) stands in the action table.
+    /// Where the entry of (policy, role, class) stands in the action table. `role` may be
+    /// [`AMBIGUOUS_ROLE`], of which every class has the same entry.
     #[inline(always)]
     pub const fn index(policy: u16, role: u8, class: u8) -> u32 {
-        (policy as u32 * ROLES + role as u32) * CLASSES + class as u32
+        (policy as u32 * ACTION_ROWS + role as u32) * CLASSES + class as u32
     }
 
     /// The action for a finding of this confidence: where it doesn't suffice, an alert at most.
@@ -281,6 +303,8 @@ pub struct GateConfig {
     pub predicates: u32,
     /// Zero.
     pub reserved: u32,
+    /// Which ends of names in DNS are worth a look: the bits of [`crate::prefilter::dns_tail`].
+    pub dns_tails: [u64; 2],
 }
 
 /// Flags of [`GateConfig`].
@@ -381,7 +405,7 @@ const _: () = {
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentState>() == 8);
     assert!(size_of::<Interface>() == 4);
-    assert!(size_of::<GateConfig>() == 32);
+    assert!(size_of::<GateConfig>() == 48);
     assert!(size_of::<Tag>() == 8);
 };
 

@@ -30,12 +30,21 @@ pub const UDP_FRAGMENT: u32 = 1 << 8;
 pub const TCP_CLIENT_HELLO: u32 = 1 << 9;
 /// TCP opening: an HTTP request for a page.
 pub const TCP_HTTP_GET: u32 = 1 << 10;
+/// UDP to port 53: a question for one name (RFC 1035, section 4.1.1: no answer, a standard query)
+/// that may end as names in the loaded detection packs do.
+pub const UDP_DNS: u32 = 1 << 11;
+/// UDP: an Initial packet of a QUIC version whose keys are public (1, 2, drafts 29 to 32), in a
+/// datagram of 1200 bytes at least, as a client has to send it (RFC 9000, section 14.1).
+pub const UDP_QUIC_INITIAL: u32 = 1 << 12;
+/// UDP: a STUN message, told by the cookie in its header (RFC 8489, section 5) or, as Microsoft's
+/// relays still speak it, in its first attribute (MS-TURN).
+pub const UDP_STUN: u32 = 1 << 13;
 /// UDP: a request to map a port of the sender's, by NAT-PMP or PCP.
 pub const UDP_PORT_MAPPING: u32 = 1 << 16;
 /// UDP: a datagram from or to port 12340, that of SkypeOut's gateways.
 pub const UDP_SKYPEOUT: u32 = 1 << 17;
 /// Every predicate, with the word that detection packs choose it by.
-pub const WORDS: [(u32, &str); 13] = [
+pub const WORDS: [(u32, &str); 16] = [
     (UDP_IV, "udp-iv"),
     (UDP_ANSWER, "udp-answer"),
     (UDP_RESEND, "udp-resend"),
@@ -47,6 +56,9 @@ pub const WORDS: [(u32, &str); 13] = [
     (UDP_FRAGMENT, "udp-fragment"),
     (TCP_CLIENT_HELLO, "tcp-client-hello"),
     (TCP_HTTP_GET, "tcp-http-get"),
+    (UDP_DNS, "udp-dns"),
+    (UDP_QUIC_INITIAL, "udp-quic-initial"),
+    (UDP_STUN, "udp-stun"),
     (UDP_PORT_MAPPING, "udp-port-mapping"),
     (UDP_SKYPEOUT, "udp-skypeout"),
 ];
@@ -56,15 +68,121 @@ pub const PORT_MAPPING_PORT: u16 = 5351;
 /// Where SkypeOut's gateways were in 2007 (Bonfiglio et al., Tstat).
 pub const SKYPEOUT_PORT: u16 = 12_340;
 
-/// The predicates that a UDP payload satisfies.
+/// The predicates that a UDP payload satisfies. `to` is the outside port that an inside host sends
+/// it to, 0 for what it receives: of late Skype only what the host says itself counts. `tails` are
+/// [`GateConfig::dns_tails`].
+///
+/// [`GateConfig::dns_tails`]: crate::layout::GateConfig::dns_tails
 #[inline(always)]
-pub fn udp<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
+pub fn udp<P: Packet>(packet: &P, offset: u32, len: u32, to: u16, tails: &[u64; 2]) -> u32 {
     if len < 11 {
         return 0;
     }
     let Some(word) = packet.u32(offset) else {
         return 0;
     };
+    let found = classic(packet, offset, len, word);
+    if to == 0 || len < 20 {
+        return found;
+    }
+    found | late(packet, offset, len, word, to, tails)
+}
+
+/// What a host says in protocols that late Skype shares with others; 20 bytes at least.
+#[inline(always)]
+fn late<P: Packet>(packet: &P, offset: u32, len: u32, word: u32, to: u16, tails: &[u64; 2]) -> u32 {
+    let Some(second) = packet.u32(offset + 4) else {
+        return 0;
+    };
+    if to == 53 {
+        // QR and opcode are zero; one question, no answer.
+        let asks = word & 0xf800 == 0 && second == 0x0001_0000;
+        return if asks && asks_for_known(packet, offset, len, tails) {
+            UDP_DNS
+        } else {
+            0
+        };
+    }
+    // Both bits of a long header: QUIC.
+    if word >> 30 == 3 {
+        let (kind, last) = (word & 0xf0ff_ffff, second >> 24);
+        let known = (kind == 0xc000_0000 && last == 0x01)
+            || (kind == 0xd06b_3343 && last == 0xcf)
+            || (kind == 0xc0ff_0000 && (0x1d..=0x20).contains(&last));
+        return if known && len >= 1200 {
+            UDP_QUIC_INITIAL
+        } else {
+            0
+        };
+    }
+    // STUN: two zero bits, and a length in fours without the header.
+    if word >> 30 != 0 || word & 3 != 0 || (word & 0xffff) + 20 != len {
+        return 0;
+    }
+    if second == 0x2112_a442 {
+        return UDP_STUN;
+    }
+    if len < 28 {
+        return 0;
+    }
+    let (Some(kind), Some(value)) = (packet.u32(offset + 20), packet.u32(offset + 24)) else {
+        return 0;
+    };
+    if kind == 0x000f_0004 && value == 0x72c6_4bc6 {
+        UDP_STUN
+    } else {
+        0
+    }
+}
+
+/// Two numbers under 64 for the last eight bytes of a name as DNS writes it, without the root, in
+/// letters of either case: which bit of each of [`GateConfig::dns_tails`] says that it is known.
+///
+/// [`GateConfig::dns_tails`]: crate::layout::GateConfig::dns_tails
+#[inline(always)]
+pub const fn dns_tail(first: u32, second: u32) -> [u32; 2] {
+    const LOWER: u32 = 0x2020_2020;
+    let first = (first | LOWER).wrapping_mul(0x9e37_79b1);
+    let second = (second | LOWER).wrapping_mul(0x85eb_ca6b);
+    let mixed = first ^ second;
+    [mixed >> 26, mixed >> 20 & 63]
+}
+
+/// Longest question whose name is looked at: its end lies in the head of the packet.
+const LONGEST_QUESTION: u32 = 128;
+
+/// Whether a question's name ends as a known one may. True for questions that are long, or have more
+/// behind them than the usual options: those are rare.
+#[inline(always)]
+fn asks_for_known<P: Packet>(packet: &P, offset: u32, len: u32, tails: &[u64; 2]) -> bool {
+    if len > LONGEST_QUESTION {
+        return true;
+    }
+    // Masks tell the verifier that these places lie in the head.
+    let end = offset + len;
+    let options = end.wrapping_sub(11) & 0xff;
+    let (Some(records), Some(last)) = (packet.u32(offset + 8), packet.u32(options)) else {
+        return true;
+    };
+    // Behind the name stand its root, type and class, and perhaps a record of options.
+    let behind = if records == 0 {
+        5
+    } else if records == 1 && last >> 8 == 0x29 {
+        16
+    } else {
+        return true;
+    };
+    let tail = end.wrapping_sub(behind + 8) & 0xff;
+    let (Some(first), Some(second)) = (packet.u32(tail), packet.u32(tail + 4)) else {
+        return true;
+    };
+    let [one, other] = dns_tail(first, second);
+    tails[0] >> one & tails[1] >> other & 1 == 1
+}
+
+/// What classic Skype's datagrams look like.
+#[inline(always)]
+fn classic<P: Packet>(packet: &P, offset: u32, len: u32, word: u32) -> u32 {
     let kind = word >> 8 & 0xff;
     if len == 11 {
         return if kind & 0x8d == 0x05 { UDP_ANSWER } else { 0 };

@@ -8,9 +8,9 @@ use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use skype_ips_common::gate::Tables;
 use skype_ips_common::layout::{
-    ActionEntry, Address, CLASSES, Counter, EndpointKey, FlowKey, FlowState, FragmentKey,
-    FragmentState, GateConfig, Hook, Interface, MAX_POLICIES, MAX_PREFIXES, PolicyEntry, ROLES,
-    Verdict, action,
+    ACTION_ROWS, ActionEntry, Address, CLASSES, Counter, EndpointKey, FlowKey, FlowState,
+    FragmentKey, FragmentState, GateConfig, Hook, Interface, MAX_POLICIES, MAX_PREFIXES,
+    PolicyEntry, Verdict, action,
 };
 use skype_ips_common::mark::MAX_QUEUES;
 
@@ -24,7 +24,8 @@ static HEARTBEATS: Array<u64> = Array::with_max_entries(MAX_QUEUES as u32, 0);
 #[map]
 static POLICY: LpmTrie<Address, PolicyEntry> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
 #[map]
-static ACTIONS: Array<ActionEntry> = Array::with_max_entries(MAX_POLICIES * ROLES * CLASSES, 0);
+static ACTIONS: Array<ActionEntry> =
+    Array::with_max_entries(MAX_POLICIES * ACTION_ROWS * CLASSES, 0);
 /// The gateway's own addresses.
 #[map]
 static LOCAL: HashMap<Address, u8> = HashMap::with_max_entries(4_096, 0);

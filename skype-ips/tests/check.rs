@@ -131,12 +131,32 @@ fn the_command_explains_a_host_and_exits_with_0_despite_warnings() {
         "ok, 1 warning",
         "(a.toml:6)",
         "strong          drop",
+        "ambiguous       allow      built in",
+        "may be Skype's or Teams': allow",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(String::from_utf8_lossy(&output.stderr).contains("warning: no file matches"));
     let output = check(&folder, &["a.toml", "--explain-host", "192.0.2.1"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("under no policy"));
+}
+
+#[test]
+fn the_command_explains_what_is_done_with_what_is_ambiguous() {
+    let text = with_gateway_line("mode = \"monitor\"");
+    let folder = folder(&format!("{text}ambiguous = \"drop\"\n"));
+    let output = check(&folder, &["a.toml", "--explain-host", "10.1.2.3"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let held = "may be Skype's or Teams': alert, drop held to alert because the gateway's mode is \
+                monitor";
+    assert!(shown.contains(held), "{shown}");
+    assert!(shown.contains("strong          allow"), "{shown}");
+    let output = check(&folder, &["a.toml", "--json", "--explain-host", "10.1.2.3"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let last: serde_json::Value =
+        serde_json::from_str(shown.lines().last().expect("a line")).expect("one object");
+    assert_eq!(last["policy"]["ambiguous"]["value"], "drop");
+    assert_eq!(last["policy"]["ambiguous_outcome"]["action"], "alert");
 }
 
 #[test]

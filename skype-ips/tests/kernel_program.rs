@@ -3,6 +3,8 @@
 //! can carry.
 #![cfg(target_os = "linux")]
 
+#[path = "kernel_program/ambiguous.rs"]
+mod ambiguous;
 #[path = "kernel_program/queue_share.rs"]
 mod queue_share;
 mod support;
@@ -34,6 +36,7 @@ const CONFIG: GateConfig = GateConfig {
     flags: 0,
     predicates: u32::MAX,
     reserved: 0,
+    dns_tails: [0x5555_5555_5555_5555; 2],
 };
 /// Test runs happen on the loopback interface.
 const LOOPBACK: u32 = 1;
@@ -167,13 +170,21 @@ impl Twins {
     }
 
     fn know(&mut self, event: &Event) {
-        let Event::Found {
-            subject, finding, ..
-        } = event
-        else {
-            return;
+        let (subject, verdict) = match event {
+            Event::Found {
+                subject, finding, ..
+            } => (*subject, finding.verdict()),
+            Event::Ambiguous { flow, .. } => (Subject::Flow(*flow), Verdict::AMBIGUOUS),
+            Event::Cleared(flow) => {
+                let other = Verdict {
+                    kind: kind::OTHER,
+                    ..Verdict::default()
+                };
+                (Subject::Flow(*flow), other)
+            }
+            Event::Forgotten(_) => return,
         };
-        let verdict = finding.verdict();
+        let subject = &subject;
         match subject {
             Subject::Flow(key) => {
                 self.kernel.set_verdict(key, verdict).expect("room");

@@ -124,6 +124,8 @@ const POLICY_MISTAKES: &[Mistake] = &[
     ("default = \"reject\"", 11, "doesn't enforce it yet", "\"drop\""),
     ("default = { throttle = \"slow\" }", 11, "`throttle` is part of", "\"drop\""),
     ("default = true", 11, "not a boolean", "default = \"drop\""),
+    ("ambiguous = \"block\"", 13, "no value of `ambiguous`", "\"drop\""),
+    ("ambiguous = \"reject\"", 13, "doesn't enforce it yet", "\"drop\""),
     ("mode = \"Enforce\"", 8, "no value of `mode`", "\"enforce\""),
     ("confidence = \"certain\"", 14, "no value", "\"strong\""),
     ("relay = \"drop\"", 1, "`relay` is part of the policy language", "remove it"),
@@ -156,6 +158,24 @@ fn each_mistake_is_shown_where_it_is_with_its_remedy() {
     for mistake in POLICY_MISTAKES {
         let lines = format!("{}\nsubnets = [\"10.0.0.0/8\"]", mistake.0);
         assert_says(&with_policy_line(&lines), 4, mistake);
+    }
+}
+
+/// Of line 6 of a pack's file.
+#[rustfmt::skip] // one mistake a line
+const STUN_MISTAKES: &[Mistake] = &[
+    ("attributes = [0x8022]", 15, "everybody's STUN has the attribute 0x8022", "0x8070"),
+    ("attributes = [0x8070, 0x10000]", 23, "out of range for `attributes`", "from 1 to 65535"),
+    ("attributes = [\"0x8070\"]", 15, "not a string", "attributes = [0x8054, 0x8070]"),
+    ("attributes = 0x8070", 14, "must be a list in brackets", "attributes = [0x8054, 0x8070]"),
+    ("atributes = []", 1, "unknown key `atributes`", "`attributes`"),
+];
+
+#[test]
+fn mistakes_in_a_packs_attributes_are_told_with_place_and_remedy() {
+    for mistake in STUN_MISTAKES {
+        let pack = "version = 1\n[pack]\nname = \"a\"\nrevision = 1\n[stun]\n";
+        assert_says(&format!("{pack}{}\n", mistake.0), 6, mistake);
     }
 }
 

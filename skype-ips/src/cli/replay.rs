@@ -235,6 +235,7 @@ fn add(totals: &mut StatsCounters, more: &StatsCounters) {
     totals.bytes += more.bytes;
     totals.flows += more.flows;
     totals.skype_flows += more.skype_flows;
+    totals.ambiguous_flows += more.ambiguous_flows;
     totals.queued += more.queued;
     totals.dropped += more.dropped;
     totals.undecodable += more.undecodable;

@@ -108,6 +108,19 @@ pub const CATALOGUE: &[(&str, &str)] = &[
         "known-host",
         "The host's Skype is known, and has sent something in the last five minutes.",
     ),
+    (
+        "quic-server-name",
+        "The client asks a QUIC server for a name that is Skype's alone.",
+    ),
+    (
+        "stun-microsoft",
+        "The host checks a path for media in Microsoft's dialect of STUN, which Skype and Teams \
+         share.",
+    ),
+    (
+        "name-seen",
+        "The host asked for a name of Skype's or Teams' own less than ten minutes before.",
+    ),
 ];
 
 /// What a piece of evidence means; nothing for a name that isn't one.

@@ -30,12 +30,13 @@ pub fn read(stream: &[u8]) -> Hello {
         return Hello::No;
     }
     match handshake(&stream[..stream.len().min(LONGEST)]) {
-        Some((message, _)) => body(&message),
+        Some((bytes, _)) => message(&bytes),
         None => Hello::No,
     }
 }
 
-fn body(message: &[u8]) -> Hello {
+/// Reads the handshake message itself, without records, as far as it is at hand.
+pub fn message(message: &[u8]) -> Hello {
     if message.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
         return Hello::No;
     }

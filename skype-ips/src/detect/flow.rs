@@ -86,7 +86,7 @@ fn certificate_name(answer: &Head, names: &Names) -> Named {
 
 /// Where a text stands in a stream, in letters of either case; where records cut it, the whole
 /// stream so far.
-fn place(head: &Head, text: &str) -> Range<usize> {
+pub(super) fn place(head: &Head, text: &str) -> Range<usize> {
     let mut windows = head.bytes().windows(text.len().max(1));
     match windows.position(|window| window.eq_ignore_ascii_case(text.as_bytes())) {
         Some(at) => at..at + text.len(),

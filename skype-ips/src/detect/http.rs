@@ -48,27 +48,13 @@ pub fn read(stream: &[u8], names: &Names) -> Request {
     let Some(target) = request.path else {
         return Request::Short;
     };
-    let value = |name: &str| {
-        let mut headers = request.headers.iter();
-        let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value).ok()
-    };
-    // Through a proxy, and by old clients always, the whole address is asked for.
-    let (host, path) = match target.strip_prefix("http://") {
-        Some(rest) => match rest.find('/') {
-            Some(at) => (Some(&rest[..at]), &rest[at..]),
-            None => (Some(rest), "/"),
-        },
-        None => (value("host"), target),
-    };
-    let host = host
-        .and_then(|host| normal(host.split(':').next().unwrap_or_default()))
-        .unwrap_or_default();
+    let (host, path) = target_of(&request, target);
+    let host = host.unwrap_or_default();
     if let Some((domain, Owner::Skype)) = names.owner(&host) {
         let bits = 8 * domain.len() as u32;
         return Request::Skype(purpose(&host, path), "http-host", host, bits);
     }
-    if let Some(agent) = value("user-agent").filter(|agent| agent.starts_with(AGENT)) {
+    if let Some(agent) = value(&request, "user-agent").filter(|agent| agent.starts_with(AGENT)) {
         let bits = 8 * AGENT.len() as u32;
         return Request::Skype(Purpose::Other, "http-user-agent", agent.to_owned(), bits);
     }
@@ -77,6 +63,40 @@ pub fn read(stream: &[u8], names: &Names) -> Request {
     } else {
         Request::Short
     }
+}
+
+/// The host that a request for a page is for, as far as the request is at hand.
+pub fn host(stream: &[u8]) -> Option<String> {
+    if !stream.starts_with(b"GET ") {
+        return None;
+    }
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    request.parse(stream).ok()?;
+    target_of(&request, request.path?).0
+}
+
+/// The text of a header.
+fn value<'r>(request: &'r httparse::Request<'_, '_>, name: &str) -> Option<&'r str> {
+    let mut headers = request.headers.iter();
+    let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(header.value).ok()
+}
+
+/// Host and path. Through a proxy, and by old clients always, the whole address is asked for.
+fn target_of<'r>(
+    request: &'r httparse::Request<'_, '_>,
+    target: &'r str,
+) -> (Option<String>, &'r str) {
+    let (host, path) = match target.strip_prefix("http://") {
+        Some(rest) => match rest.find('/') {
+            Some(at) => (Some(&rest[..at]), &rest[at..]),
+            None => (Some(rest), "/"),
+        },
+        None => (value(request, "host"), target),
+    };
+    let host = host.and_then(|host| normal(host.split(':').next().unwrap_or_default()));
+    (host, path)
 }
 
 fn purpose(host: &str, path: &str) -> Purpose {

@@ -15,6 +15,8 @@ pub struct Knowledge {
     pub names: Names,
     /// Hosts that are built into the program, by address and port: where it asks first.
     pub bootstrap: BTreeSet<(Address, u16)>,
+    /// Types of STUN attributes that only Microsoft's dialect has.
+    pub stun_marks: BTreeSet<u16>,
 }
 
 impl Knowledge {
@@ -23,5 +25,6 @@ impl Knowledge {
         self.predicates |= other.predicates;
         self.names.extend(other.names);
         self.bootstrap.extend(other.bootstrap);
+        self.stun_marks.extend(other.stun_marks);
     }
 }

@@ -16,6 +16,10 @@
 //!   the telephone network
 //! * [`mapping`]: requests to map the port on which a host listens (`port-mapping`)
 //! * [`flow`]: how the TCP tests add up
+//! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
+//! * [`stun`]: Microsoft's dialect, which media of late Skype and of Teams begin with
+//!   (`stun-microsoft`)
+//! * [`dns`], [`asked`]: names that a host asks for, which tell whose that media is (`name-seen`)
 //! * [`knowledge`]: what detection packs say
 //! * [`catalogue`]: what each piece of evidence means, in words
 //!
@@ -24,9 +28,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub mod asked;
 pub mod catalogue;
 pub mod certificate;
 pub mod client_hello;
+pub mod dns;
 pub mod flow;
 pub mod generator;
 pub mod http;
@@ -35,8 +41,10 @@ pub mod login;
 pub mod mapping;
 pub mod media;
 pub mod names;
+pub mod quic;
 pub mod skypeout;
 pub mod stream;
+pub mod stun;
 pub mod tcp;
 pub mod tls;
 pub mod tls_records;

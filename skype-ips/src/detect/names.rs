@@ -1,6 +1,7 @@
 //! Whose a host name is: Skype's, that of Microsoft Teams, or one that both use.
 
 use rustc_hash::FxHashMap;
+use skype_ips_common::prefilter::dns_tail;
 
 /// Whose a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,31 @@ impl Names {
     /// Adds all domains of `other`; its word holds.
     pub fn extend(&mut self, other: Self) {
         self.domains.extend(other.domains);
+    }
+
+    /// The ends of Skype's and Teams' own names in questions of DNS, as the gate looks for them.
+    pub fn dns_tails(&self) -> [u64; 2] {
+        let mut tails = [0; 2];
+        let own = self
+            .domains
+            .iter()
+            .filter(|(_, owner)| **owner != Owner::Shared);
+        for (domain, _) in own {
+            let labels = domain.split('.');
+            let wire: Vec<u8> = labels
+                .flat_map(|label| [&[label.len() as u8][..], label.as_bytes()].concat())
+                .collect();
+            let Some(tail) = wire.last_chunk::<8>() else {
+                // Too short to tell by: every question is worth a look.
+                return [u64::MAX; 2];
+            };
+            let tail = u64::from_be_bytes(*tail);
+            let bits = dns_tail((tail >> 32) as u32, tail as u32);
+            for (tails, bit) in tails.iter_mut().zip(bits) {
+                *tails |= 1 << bit;
+            }
+        }
+        tails
     }
 
     /// The longest domain that `name` (in lower case) is or lies in, and whose it is. A leading
@@ -59,7 +85,11 @@ pub fn normal(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use skype_ips_common::parse::Slice;
+    use skype_ips_common::prefilter;
+
     use super::*;
+    use crate::lab::speech::dns;
 
     #[test]
     fn the_longest_domain_decides_at_label_boundaries() {
@@ -74,6 +104,49 @@ mod tests {
         assert_eq!(owner("notskype.com"), None);
         assert_eq!(owner("skype.com.example.org"), None);
         assert_eq!(owner("com"), None);
+    }
+
+    #[test]
+    fn the_gate_sends_up_questions_for_known_names_and_few_others() {
+        let mut names = Names::default();
+        for (domain, owner) in [
+            ("skype.com", Owner::Skype),
+            ("lync.com", Owner::Skype),
+            ("teams.live.com", Owner::Teams),
+            ("trouter.io", Owner::Shared),
+        ] {
+            names.add(domain, owner);
+        }
+        let sent_up = |name: &str, options: &[u8], names: &Names| {
+            let mut question = dns::query(0x0102, name);
+            question[11] = u8::from(!options.is_empty());
+            question.extend(options);
+            let len = question.len() as u32;
+            let slice = Slice::new(&question);
+            let all = prefilter::udp(&slice, 0, len, 53, &names.dns_tails());
+            // On another port it is no question.
+            assert_eq!(prefilter::udp(&slice, 0, len, 54, &names.dns_tails()), 0);
+            all == prefilter::UDP_DNS
+        };
+        let plain = [0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 0];
+        let cookie = [&plain[..10], &[12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]].concat();
+        for name in [
+            "skype.com",
+            "A.CONFIG.sKyPe.CoM",
+            "lync.com",
+            "x.teams.live.com",
+        ] {
+            for options in [&[][..], &plain, &cookie] {
+                assert!(sent_up(name, options, &names), "{name} {options:?}");
+            }
+        }
+        let others =
+            (0..1000).filter(|at| sent_up(&format!("host{at}.example{at}.com"), &[], &names));
+        assert!(others.count() < 30);
+        // What stands behind the usual options is not waited for.
+        assert!(sent_up("www.example.org", &cookie, &names));
+        names.add("sky.pe", Owner::Skype);
+        assert!(sent_up("www.example.org", &plain, &names));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
 mod hints;
+mod late;
 mod tcp;
 mod traffic;
 mod udp;
@@ -19,6 +20,8 @@ pub use crate::detect::{Citation, Evidence};
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
 use crate::hosts::hints::HostHints;
+use crate::hosts::late::LateFlows;
+use crate::hosts::names::NamesSeen;
 use crate::hosts::traffic::Traffics;
 use crate::policy::{Class, Confidence, Role};
 
@@ -116,6 +119,17 @@ pub enum Event {
         /// Why.
         evidence: Vec<Evidence>,
     },
+    /// A flow is Skype's or Teams', and nothing tells which. It is looked at further.
+    Ambiguous {
+        /// When, on the engine's clock.
+        at: u64,
+        /// The flow.
+        flow: FlowKey,
+        /// Why.
+        evidence: Vec<Evidence>,
+    },
+    /// A flow that was ambiguous is not Skype's.
+    Cleared(FlowKey),
     /// An endpoint has been silent for so long that it may be somebody else's now.
     Forgotten(EndpointKey),
 }
@@ -125,6 +139,8 @@ pub enum Event {
 pub struct Answer {
     /// What its flow is known to be by now, if anything.
     pub finding: Option<Finding>,
+    /// Whether it is Skype's or Teams' and nothing tells which; then there is no finding.
+    pub ambiguous: bool,
     /// Payload packets of this flow wanted next, whatever the pre-filter says; at most 16.
     pub more: u8,
 }
@@ -140,6 +156,8 @@ pub struct Engine {
     flows: Flows<Finding>,
     traffic: Traffics,
     hints: HostHints,
+    late: LateFlows<Finding>,
+    names: NamesSeen,
     knowledge: Arc<Knowledge>,
 }
 
@@ -153,6 +171,8 @@ impl Engine {
             flows: Flows::new(settings.max_flows),
             traffic: Traffics::new(settings.max_flows),
             hints: HostHints::new(settings.max_endpoints / 4),
+            late: LateFlows::new(settings.max_flows),
+            names: NamesSeen::new(settings.max_endpoints),
             knowledge: settings.knowledge,
         }
     }
@@ -179,18 +199,23 @@ impl Engine {
         self.flows.expire(now);
         self.traffic.expire(now);
         self.hints.expire(now);
+        self.late.expire(now);
+        self.names.expire(now);
     }
 
-    /// What a flow is known to be by itself, else by its UDP endpoint.
+    /// What a flow is known to be by its UDP endpoint, else by itself.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
         match key.protocol {
-            UDP => match self.endpoints.finding(&key.endpoint()) {
-                Some(finding) => Some(Finding {
-                    class: traffic::class(self.traffic.carries(key), finding.class),
-                    ..finding
-                }),
-                None => self.traffic.is_call(key).then_some(traffic::SKYPEOUT),
-            },
+            UDP => {
+                let known = self.endpoints.finding(&key.endpoint());
+                match known.or_else(|| self.late.finding(key)) {
+                    Some(finding) => Some(Finding {
+                        class: traffic::class(self.traffic.carries(key), finding.class),
+                        ..finding
+                    }),
+                    None => self.traffic.is_call(key).then_some(traffic::SKYPEOUT),
+                }
+            }
             _ => self.flows.finding(key),
         }
     }

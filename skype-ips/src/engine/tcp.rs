@@ -5,8 +5,10 @@ use skype_ips_common::layout::{INBOUND, OUTBOUND};
 use super::hints::lifted;
 use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::Evidence;
+use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
 use crate::detect::http::Purpose;
+use crate::hosts::names::Sighting;
 use crate::policy::Class;
 
 /// Most steps from an endpoint's last IV to that of a stream (E11); 168 is the most measured.
@@ -27,7 +29,7 @@ impl Engine {
         if let Some(finding) = self.flows.seen(key, now) {
             return Answer {
                 finding: Some(finding),
-                more: 0,
+                ..Answer::default()
             };
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
@@ -90,6 +92,12 @@ impl Engine {
             }
             judgement => judgement,
         };
+        if let Judgement::Proved(Kind::Service(_), _) | Judgement::Foreign = &judgement
+            && let Some(name) = asked(opening.heads(), &self.knowledge.names)
+        {
+            self.names
+                .saw(key.zone, &key.inside, name.owner, Sighting::of(name, now));
+        }
         match judgement {
             Judgement::Proved(kind, evidence) => {
                 let class = match kind {
@@ -113,13 +121,13 @@ impl Engine {
                 });
                 Answer {
                     finding: Some(finding),
-                    more: 0,
+                    ..Answer::default()
                 }
             }
             _ if !new => Answer::default(),
             Judgement::Open => Answer {
-                finding: None,
                 more: opening.request(),
+                ..Answer::default()
             },
             Judgement::Foreign => {
                 opening.close();

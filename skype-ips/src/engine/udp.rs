@@ -1,4 +1,4 @@
-//! UDP: findings are about the inside endpoint.
+//! UDP of classic Skype: findings are about the inside endpoint.
 //!
 //! Forgery: what condemns an endpoint is what it sent itself, or an answer to what it sent that
 //! matches in every field.
@@ -45,9 +45,13 @@ impl Engine {
             }
         }
         self.skypeout(packet, events);
+        let answer = match self.endpoints.finding(&endpoint) {
+            None => self.late(packet, events),
+            Some(_) => Answer::default(),
+        };
         Answer {
             finding: self.finding(&packet.key),
-            more: 0,
+            ..answer
         }
     }
 

@@ -241,6 +241,7 @@ impl Gateway {
             queues: u32::from(settings.queues.count),
             flags: if open { 0 } else { flag::CLOSED },
             predicates: options.config.knowledge.predicates,
+            dns_tails: options.config.knowledge.names.dns_tails(),
             reserved: 0,
         };
         let compiled = options.config.policies.compile(settings.mode, 1);

@@ -16,10 +16,10 @@ use super::counters::{ShardCounters, add};
 use super::events::Events;
 use super::gate::{Gate, UserGate};
 use super::shared::Shared;
-use crate::engine::{Engine, Event, Finding, Packet, Settings, Subject};
+use crate::engine::{Engine, Event, Evidence, Finding, Packet, Settings, Subject};
 use crate::kernel::{BpfError, Queue, QueueVerdict, QueuedPacket, VerdictTables};
 use crate::policy::{Action, Mode, OnFailure, from_mapped};
-use crate::telemetry::{self, AlertPolicy, AlertRecord, AlertSkype};
+use crate::telemetry::{self, AlertFinding, AlertPolicy, AlertRecord, AlertSkype};
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
@@ -260,6 +260,15 @@ impl<Q: Queue> Shard<Q> {
                 _ => accept(Code::Judged),
             };
         }
+        if answer.ambiguous {
+            let action = self
+                .shared
+                .policies
+                .ambiguous(&key.inside, self.shared.mode);
+            if action == Some(Action::Drop) && !self.shared.bypass() {
+                return drop_verdict(field, mark, self.shared.conntrack);
+            }
+        }
         if answer.more > 0 {
             self.more_request = self.more_request.wrapping_add(1).max(1);
             let more = Verdict {
@@ -320,8 +329,29 @@ impl<Q: Queue> Shard<Q> {
                         "endpoint"
                     }
                 };
-                let names = evidence.iter().map(|evidence| evidence.name).collect();
-                self.report(&flow, &finding, scope, names);
+                let found = AlertFinding {
+                    class: finding.class,
+                    role: finding.role,
+                    confidence: finding.confidence,
+                };
+                let action = self.action(&flow, &finding);
+                self.report(&flow, scope, Some(found), &evidence, action);
+            }
+            Event::Ambiguous { flow, evidence, .. } => {
+                self.set_verdict(&flow, Verdict::AMBIGUOUS, now);
+                let action = self
+                    .shared
+                    .policies
+                    .ambiguous(&flow.inside, self.shared.mode);
+                let action = action.unwrap_or(Action::Allow);
+                self.report(&flow, "flow", None, &evidence, action);
+            }
+            Event::Cleared(flow) => {
+                let other = Verdict {
+                    kind: kind::OTHER,
+                    ..Verdict::default()
+                };
+                self.set_verdict(&flow, other, now);
             }
             Event::Forgotten(key) => {
                 for key in std::iter::once(key).chain(key.listener()) {
@@ -351,12 +381,14 @@ impl<Q: Queue> Shard<Q> {
         }
     }
 
+    /// Reports what was found; what is ambiguous is `None`.
     fn report(
         &self,
         flow: &FlowKey,
-        finding: &Finding,
         scope: &'static str,
-        evidence: Vec<&'static str>,
+        found: Option<AlertFinding>,
+        evidence: &[Evidence],
+        action: Action,
     ) {
         let (source, destination) = (from_mapped(&flow.inside), from_mapped(&flow.outside));
         let record = AlertRecord {
@@ -373,12 +405,11 @@ impl<Q: Queue> Shard<Q> {
                 flow.protocol,
             ),
             skype: AlertSkype {
-                detected: true,
+                detected: found.is_some(),
+                ambiguous: found.is_none(),
                 scope,
-                class: finding.class,
-                role: finding.role,
-                confidence: finding.confidence,
-                evidence,
+                found,
+                evidence: evidence.iter().map(|evidence| evidence.name).collect(),
             },
             policy: AlertPolicy {
                 name: self
@@ -387,7 +418,7 @@ impl<Q: Queue> Shard<Q> {
                     .of(&flow.inside)
                     .map(|(_, policy)| policy.name.clone()),
                 version: self.shared.policy_version.clone(),
-                action: self.action(flow, finding),
+                action,
             },
         };
         if !self.events.send(&record) {

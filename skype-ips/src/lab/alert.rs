@@ -21,8 +21,8 @@ pub(super) struct Alert {
     pub(super) inside: SocketAddr,
     /// The outside host.
     pub(super) outside: SocketAddr,
-    /// What was found.
-    pub(super) finding: Finding,
+    /// What was found; `None` if it may as well be Teams'.
+    pub(super) finding: Option<Finding>,
     /// Names of the tests.
     pub(super) evidence: Vec<String>,
     /// What the policy does about it.
@@ -70,10 +70,11 @@ struct AlertLine {
 
 #[derive(Deserialize)]
 struct SkypeLine {
+    detected: bool,
     scope: String,
-    class: String,
-    role: String,
-    confidence: String,
+    class: Option<String>,
+    role: Option<String>,
+    confidence: Option<String>,
     evidence: Vec<String>,
 }
 
@@ -98,12 +99,24 @@ impl AlertLine {
             .and_then(|time| time.to_timestamp())
             .map_err(|error| format!("timestamp {:?}: {error}", self.timestamp))?;
         let SkypeLine {
+            detected,
             scope,
             class,
             role,
             confidence,
             evidence,
         } = self.skype;
+        let finding = || -> Result<Finding, String> {
+            let word = |word: Option<String>| word.unwrap_or_default();
+            let (class, role) = (word(class), word(role));
+            let confidence = word(confidence);
+            Ok(Finding {
+                class: Class::from_word(&class).ok_or_else(|| unknown("class", &class))?,
+                role: Role::from_word(&role).ok_or_else(|| unknown("role", &role))?,
+                confidence: Confidence::from_word(&confidence)
+                    .ok_or_else(|| unknown("confidence", &confidence))?,
+            })
+        };
         Ok(Alert {
             at: u64::try_from(at.as_microsecond()).map_err(|error| error.to_string())?,
             of_endpoint: match scope.as_str() {
@@ -118,12 +131,7 @@ impl AlertLine {
             },
             inside: SocketAddr::new(self.src_ip, self.src_port),
             outside: SocketAddr::new(self.dest_ip, self.dest_port),
-            finding: Finding {
-                class: Class::from_word(&class).ok_or_else(|| unknown("class", &class))?,
-                role: Role::from_word(&role).ok_or_else(|| unknown("role", &role))?,
-                confidence: Confidence::from_word(&confidence)
-                    .ok_or_else(|| unknown("confidence", &confidence))?,
-            },
+            finding: detected.then(finding).transpose()?,
             evidence,
             action: Action::from_word(&self.policy.action)
                 .ok_or_else(|| unknown("action", &self.policy.action))?,
@@ -153,6 +161,22 @@ mod tests {
             "192.168.1.34:13021".parse().expect("an address")
         );
         assert_eq!(alert.action, Action::Drop);
+    }
+
+    #[test]
+    fn what_is_ambiguous_has_no_finding() {
+        let line = ALERT
+            .replace("\"detected\":true", "\"detected\":false,\"ambiguous\":true")
+            .replace(
+                "\"class\":\"signaling\",\"role\":\"client\",\"confidence\":\"exact\",",
+                "",
+            );
+        let Ok(Event::Alert(alert)) = parse(&line) else {
+            panic!("an alert: {line}")
+        };
+        assert_eq!(alert.finding, None);
+        let lacking = line.replace("\"detected\":false", "\"detected\":true");
+        assert!(parse(&lacking).is_err());
     }
 
     #[test]

@@ -8,8 +8,9 @@ use skype_ips_common::layout::UDP;
 
 use super::alert::Alert;
 use super::exchange::Fate;
+use crate::engine::Evidence;
 use crate::policy::Action;
-use crate::replay::{Conversation, Detection};
+use crate::replay::{Conversation, Detection, Doubt};
 
 /// When a packet was sent, as its conversation's decision goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +65,13 @@ impl<'a> Decisions<'a> {
             flows: FxHashMap::default(),
             endpoints: FxHashMap::default(),
         };
+        // That it is ambiguous decides only where it is all there is, or where it stops the flow.
+        let rank = |alert: &Alert| {
+            let open = alert.finding.is_none() && alert.action != Action::Drop;
+            (open, alert.at)
+        };
         let earlier = |known: &mut &'a Alert, alert: &'a Alert| {
-            if alert.at < known.at {
+            if rank(alert) < rank(known) {
                 *known = alert;
             }
         };
@@ -121,7 +127,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    pub(super) fn detection(&self, conversation: &Conversation) -> Detection {
+    /// What the conversation was found to be; `None` if it is ambiguous.
+    pub(super) fn detection(&self, conversation: &Conversation) -> Option<Detection> {
         let Alert {
             inside, outside, ..
         } = self.alert;
@@ -138,21 +145,30 @@ impl<'a> Course<'a> {
             (_, _, 0) => None,
         };
         let evidence = match own {
-            true => self
-                .alert
-                .evidence
-                .iter()
-                .map(|name| interned(name))
-                .collect(),
+            true => self.evidence().collect(),
             false => vec!["endpoint"],
         };
-        Detection {
-            finding: self.alert.finding,
+        Some(Detection {
+            finding: self.alert.finding?,
             evidence,
             decided_at_packet,
             frame: None,
             proof: None,
-        }
+        })
+    }
+
+    /// Why it is ambiguous, if it is.
+    pub(super) fn ambiguous(&self) -> Option<Doubt> {
+        let evidence = self.evidence().map(|name| Evidence::new(name, 0));
+        self.alert.finding.is_none().then(|| Doubt {
+            inside: self.alert.inside,
+            frame: None,
+            evidence: evidence.collect(),
+        })
+    }
+
+    fn evidence(&self) -> impl Iterator<Item = &'static str> {
+        self.alert.evidence.iter().map(|name| interned(name))
     }
 }
 

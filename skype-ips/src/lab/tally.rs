@@ -155,6 +155,10 @@ impl Tally {
             bytes: self.bytes,
             flows: flows.len() as u64,
             skype_flows: flows.iter().filter(|flow| flow.skype.detected).count() as u64,
+            ambiguous_flows: flows
+                .iter()
+                .filter(|flow| flow.skype.ambiguous.is_some())
+                .count() as u64,
             queued: queues
                 .iter()
                 .filter_map(|queue| queue["received"].as_u64())
@@ -198,7 +202,7 @@ impl Tally {
                 Moment::of(entry.sent.at, next, alert)
             });
             let after = moment == Moment::After;
-            let kind = match decision {
+            let kind = match decision.and_then(|alert| alert.finding) {
                 Some(_) => &mut judged.skype,
                 None => &mut judged.other,
             };
@@ -255,7 +259,8 @@ impl Tally {
                     (policy.name.clone(), action)
                 });
                 let course = of.course.as_ref();
-                conversation.detection = course.map(|course| course.detection(conversation));
+                conversation.detection = course.and_then(|course| course.detection(conversation));
+                conversation.ambiguous = course.and_then(Course::ambiguous);
                 flows.push(conversation.record(&name, &config.hash));
             }
         }

@@ -36,12 +36,16 @@ pub struct Covering {
     pub group: Option<(String, Place)>,
     /// What it says of Skype.
     pub default: Setting<Action>,
+    /// What it says of what may be Skype's or Teams'.
+    pub ambiguous: Setting<Action>,
     /// Its own mode.
     pub mode: Setting<Mode>,
     /// The least confidence that `drop` needs.
     pub confidence: Setting<Confidence>,
     /// What is really done with a finding of each confidence.
     pub outcomes: Vec<Outcome>,
+    /// What is really done with what may be Skype's or Teams'.
+    pub ambiguous_outcome: Held,
 }
 
 /// A value and where it was said; `from` is `None` for what is built in.
@@ -51,6 +55,15 @@ pub struct Setting<T> {
     pub value: T,
     /// Where it was said.
     pub from: Option<Place>,
+}
+
+/// What is really done.
+#[derive(Clone, Debug, Serialize)]
+pub struct Held {
+    /// What is done.
+    pub action: Action,
+    /// Why it isn't what the policy says, if it isn't.
+    pub held_because: Option<String>,
 }
 
 /// What is really done with a finding.
@@ -96,10 +109,19 @@ fn covering(config: &Config, host: IpAddr, gateway_mode: &Setting<Mode>) -> Opti
         prefix_place: subnet.place.clone(),
         group: subnet.group.clone(),
         default: setting(policy.default, places.default.as_ref()),
+        ambiguous: setting(policy.ambiguous, places.ambiguous.as_ref()),
         mode: setting(policy.mode, places.mode.as_ref()),
         confidence: setting(policy.confidence, places.confidence.as_ref()),
         outcomes: Vec::new(),
+        ambiguous_outcome: Held {
+            action: config.policies.ambiguous(&mapped, gateway_mode.value)?,
+            held_because: None,
+        },
     };
+    if covering.ambiguous_outcome.action != policy.ambiguous {
+        let reason = covering.why_monitored(gateway_mode).join(" and ");
+        covering.ambiguous_outcome.held_because = Some(reason);
+    }
     for confidence in Confidence::ALL.iter().rev().copied() {
         let said = policy.action(Role::Client, Class::Other);
         let (role, class) = (Role::Client, Class::Other);
@@ -125,7 +147,7 @@ fn setting<T>(value: T, from: Option<&Place>) -> Setting<T> {
 }
 
 impl Covering {
-    fn why_held(&self, confidence: Confidence, gateway_mode: &Setting<Mode>) -> String {
+    fn why_monitored(&self, gateway_mode: &Setting<Mode>) -> Vec<String> {
         let mut reasons = Vec::new();
         for (whose, mode) in [("gateway", gateway_mode), ("policy", &self.mode)] {
             if mode.value == Mode::Monitor {
@@ -133,6 +155,11 @@ impl Covering {
                 reasons.push(format!("the {whose}'s mode is monitor ({place})"));
             }
         }
+        reasons
+    }
+
+    fn why_held(&self, confidence: Confidence, gateway_mode: &Setting<Mode>) -> String {
+        let mut reasons = self.why_monitored(gateway_mode);
         if confidence < self.confidence.value {
             reasons.push(format!(
                 "the policy asks for confidence {} ({})",
@@ -178,6 +205,11 @@ impl fmt::Display for Explanation {
                 policy.default.value.word(),
                 policy.default.place(),
             ),
+            (
+                "ambiguous",
+                policy.ambiguous.value.word(),
+                policy.ambiguous.place(),
+            ),
             ("mode", policy.mode.value.word(), policy.mode.place()),
             (
                 "confidence",
@@ -204,6 +236,16 @@ impl fmt::Display for Explanation {
                 let (said, action) = (policy.default.value, outcome.action);
                 write!(f, " {said} held to {action} because {reason}")?;
             }
+        }
+        let held = &policy.ambiguous_outcome;
+        write!(
+            f,
+            "\nwhat is done with what may be Skype's or Teams': {}",
+            held.action
+        )?;
+        if let Some(reason) = &held.held_because {
+            let said = policy.ambiguous.value;
+            write!(f, ", {said} held to {} because {reason}", held.action)?;
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use prefix_trie::PrefixMap;
-use skype_ips_common::layout::{ActionEntry, Address, CLASSES, MAPPED_PREFIX, PolicyEntry, ROLES};
+use skype_ips_common::layout::{
+    ACTION_ROWS, ActionEntry, Address, CLASSES, MAPPED_PREFIX, PolicyEntry,
+};
 
 use super::vocabulary::{Action, Class, Confidence, Mode, Role};
 
@@ -69,6 +71,8 @@ pub struct Policy {
     pub subnets: Vec<IpNet>,
     /// What is done with Skype where nothing more specific is said.
     pub default: Action,
+    /// What is done with what may be Skype's or Teams': `default` is not for it.
+    pub ambiguous: Action,
     /// The policy's own mode; the less strict of it and the gateway's holds.
     pub mode: Mode,
     /// Least confidence that `drop` needs.
@@ -80,6 +84,14 @@ impl Policy {
     /// specific first.
     pub fn action(&self, _role: Role, _class: Class) -> Action {
         self.default
+    }
+
+    /// An action, held to an alert where the mode monitors.
+    fn held(&self, action: Action, gateway: Mode) -> Action {
+        match gateway.min(self.mode) {
+            Mode::Enforce => action,
+            Mode::Monitor => action.min(Action::Alert),
+        }
     }
 }
 
@@ -133,13 +145,19 @@ impl PolicySet {
         gateway: Mode,
     ) -> Option<Action> {
         let (_, policy) = self.of(host)?;
-        let action = policy.action(role, class);
-        let enforced = gateway.min(policy.mode) == Mode::Enforce && confidence >= policy.confidence;
-        Some(if enforced {
+        let action = policy.held(policy.action(role, class), gateway);
+        Some(if confidence >= policy.confidence {
             action
         } else {
             action.min(Action::Alert)
         })
+    }
+
+    /// What is really done with what is Skype's or Teams' on a host: held to an alert where the mode
+    /// monitors. `None` where no policy covers it.
+    pub fn ambiguous(&self, host: &Address, gateway: Mode) -> Option<Action> {
+        let (_, policy) = self.of(host)?;
+        Some(policy.held(policy.ambiguous, gateway))
     }
 
     /// The prefix table and the action table that say the same to the gate.
@@ -158,24 +176,22 @@ impl PolicySet {
                 )
             })
             .collect();
-        let mut actions = Vec::with_capacity(self.policies.len() * (CLASSES * ROLES) as usize);
+        let rows = self.policies.len() * ACTION_ROWS as usize;
+        let mut actions = Vec::with_capacity(rows * CLASSES as usize);
         for policy in &self.policies {
-            let enforced = gateway.min(policy.mode) == Mode::Enforce;
+            let entry = |action: Action, confidence| ActionEntry {
+                action: policy.held(action, gateway).number(),
+                confidence,
+                reserved: [0; 2],
+            };
             for role in Role::ALL {
                 for class in Class::ALL {
                     let action = policy.action(*role, *class);
-                    let action = if enforced {
-                        action
-                    } else {
-                        action.min(Action::Alert)
-                    };
-                    actions.push(ActionEntry {
-                        action: action.number(),
-                        confidence: policy.confidence.number(),
-                        reserved: [0; 2],
-                    });
+                    actions.push(entry(action, policy.confidence.number()));
                 }
             }
+            // The row of `AMBIGUOUS_ROLE`: no confidence is needed where there is none.
+            actions.extend([entry(policy.ambiguous, 0); CLASSES as usize]);
         }
         Compiled { prefixes, actions }
     }

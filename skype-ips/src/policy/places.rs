@@ -22,6 +22,8 @@ pub struct PolicyPlaces {
     pub subnets: Vec<SubnetPlace>,
     /// Its `default`.
     pub default: Option<Place>,
+    /// Its `ambiguous`.
+    pub ambiguous: Option<Place>,
     /// Its `mode`.
     pub mode: Option<Place>,
     /// Its `confidence`.

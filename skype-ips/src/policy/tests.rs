@@ -19,6 +19,7 @@ fn policy(name: &str, subnets: &[&str], default: Action) -> Policy {
             .map(|net| net.parse().expect("a prefix"))
             .collect(),
         default,
+        ambiguous: Action::Allow,
         mode: Mode::Enforce,
         confidence: Confidence::Strong,
     }
@@ -134,6 +135,7 @@ prop_compose! {
     fn any_policy()(
         nets in proptest::collection::vec((any_host(), 0u8..=128), 1..4),
         default in any_word(Action::ALL),
+        ambiguous in any_word(Action::ALL),
         mode in any_word(Mode::ALL),
         confidence in any_word(Confidence::ALL),
     ) -> Policy {
@@ -145,10 +147,33 @@ prop_compose! {
             name: "any".into(),
             subnets: nets.into_iter().map(net).collect(),
             default,
+            ambiguous,
             mode,
             confidence,
         }
     }
+}
+
+#[test]
+fn what_is_ambiguous_has_an_action_of_its_own() {
+    let mut one = policy("one", &["10.0.0.0/8"], Action::Drop);
+    let host = to_mapped(Ipv4Addr::new(10, 0, 0, 1).into());
+    let done =
+        |policy: &Policy, gateway| PolicySet::new(vec![policy.clone()]).ambiguous(&host, gateway);
+    assert_eq!(done(&one, Mode::Enforce), Some(Action::Allow));
+    one.default = Action::Allow;
+    one.ambiguous = Action::Drop;
+    // It has no confidence, so none can be asked of it.
+    one.confidence = Confidence::Exact;
+    assert_eq!(done(&one, Mode::Enforce), Some(Action::Drop));
+    assert_eq!(done(&one, Mode::Monitor), Some(Action::Alert));
+    one.mode = Mode::Monitor;
+    assert_eq!(done(&one, Mode::Enforce), Some(Action::Alert));
+    let stranger = to_mapped(Ipv4Addr::new(192, 0, 2, 1).into());
+    assert_eq!(
+        PolicySet::new(vec![one]).ambiguous(&stranger, Mode::Enforce),
+        None
+    );
 }
 
 proptest! {
@@ -175,6 +200,9 @@ proptest! {
             let said = set.effective(&host, role, class, confidence, gateway);
             let row = tables.policy(&host);
             let done = row.map(|row| tables.action(row, &verdict));
+            prop_assert_eq!(done, said.map(Action::number));
+            let said = set.ambiguous(&host, gateway);
+            let done = row.map(|row| tables.action(row, &Verdict::AMBIGUOUS));
             prop_assert_eq!(done, said.map(Action::number));
         }
     }

@@ -7,6 +7,7 @@ use super::explain::{chance, place};
 use super::proof::Proof;
 use super::report::Report;
 use crate::capture::{Comments, Record};
+use crate::engine::Evidence;
 use crate::policy::Action;
 
 /// Comments on one packet; what comes beyond is counted.
@@ -39,9 +40,25 @@ impl Annotator {
     pub fn comments(&self, report: &Report) -> Comments {
         let mut comments = Comments::new();
         for proof in &report.proofs {
-            cite(&mut comments, proof, report);
+            cite(&mut comments, &proof.evidence, &about(proof, report));
         }
         for (index, conversation) in report.conversations.iter().enumerate() {
+            if let Some(doubt) = &conversation.ambiguous {
+                cite(
+                    &mut comments,
+                    &doubt.evidence,
+                    &format!("of {conversation}"),
+                );
+                let action = conversation.policy.as_ref().map(|(_, action)| *action);
+                let text = format!(
+                    "skype-ips: {conversation} may be Skype's or Teams'; action: {}",
+                    action.unwrap_or(Action::Allow)
+                );
+                comments
+                    .entry(doubt.frame.unwrap_or(0))
+                    .or_default()
+                    .push(text);
+            }
             let found = conversation.detection.as_ref();
             let Some((found, frame)) = found.and_then(|found| Some((found, found.frame?))) else {
                 continue;
@@ -87,8 +104,9 @@ fn strength(proof: &Proof) -> String {
     format!("{}, {}", names.join(", "), chance(bits))
 }
 
-fn cite(comments: &mut Comments, proof: &Proof, report: &Report) {
-    let about = match (proof.conversation, &proof.endpoint) {
+/// Whose the evidence is.
+fn about(proof: &Proof, report: &Report) -> String {
+    match (proof.conversation, &proof.endpoint) {
         (_, Some(endpoint)) => {
             format!(
                 "of {}",
@@ -97,8 +115,11 @@ fn cite(comments: &mut Comments, proof: &Proof, report: &Report) {
         }
         (Some(index), None) => format!("of {}", report.conversations.get(index)),
         (None, None) => String::new(),
-    };
-    for evidence in &proof.evidence {
+    }
+}
+
+fn cite(comments: &mut Comments, evidence: &[Evidence], about: &str) {
+    for evidence in evidence {
         for cited in &evidence.cited {
             let text = format!(
                 "skype-ips: {} {about} ({}){}: {}",

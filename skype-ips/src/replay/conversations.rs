@@ -7,11 +7,11 @@ use skype_ips_common::layout::FragmentKey;
 use skype_ips_common::parse::{Fragment, Headers};
 
 use super::passage::Passage;
-use crate::engine::Finding;
+use crate::engine::{Evidence, Finding};
 use crate::policy::{Action, from_mapped};
 use crate::telemetry::eve::{
-    FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail, protocol_name,
-    timestamp,
+    Ambiguous, FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail,
+    protocol_name, timestamp,
 };
 use crate::telemetry::passage::ProvedEndpoint;
 use crate::telemetry::tunnel::Tunnel;
@@ -40,6 +40,17 @@ pub struct Detection {
     pub proof: Option<usize>,
 }
 
+/// That a conversation is Skype's or Teams', and nothing tells which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The inside end.
+    pub inside: SocketAddr,
+    /// The packet of the capture that completed the evidence, from 1; `None` in the lab.
+    pub frame: Option<u64>,
+    /// Why.
+    pub evidence: Vec<Evidence>,
+}
+
 /// What travels between two ends, whichever sent the first packet seen. A SYN on a known pair of
 /// ends begins no new one.
 #[derive(Clone, Debug)]
@@ -64,6 +75,8 @@ pub struct Conversation {
     pub end: u64,
     /// What it was found to be.
     pub detection: Option<Detection>,
+    /// That it is Skype's or Teams', where nothing tells which; then there is no detection.
+    pub ambiguous: Option<Doubt>,
     /// Packets that the policy dropped.
     pub dropped: u64,
     /// The policy of its inside host and what that did.
@@ -92,6 +105,7 @@ impl Conversation {
             start: time,
             end: time,
             detection: None,
+            ambiguous: None,
             dropped: 0,
             policy: None,
             lab: None,
@@ -137,6 +151,14 @@ impl Conversation {
             },
             skype: FlowSkype {
                 detected: self.detection.is_some(),
+                ambiguous: self.ambiguous.as_ref().map(|doubt| Ambiguous {
+                    ambiguous: true,
+                    evidence: doubt
+                        .evidence
+                        .iter()
+                        .map(|evidence| evidence.name)
+                        .collect(),
+                }),
                 detail: self.detection.as_ref().map(|detection| SkypeDetail {
                     class: detection.finding.class,
                     role: detection.finding.role,

@@ -12,7 +12,7 @@ use skype_ips_common::layout::{
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
 
-use super::conversations::{Conversations, Detection};
+use super::conversations::{Conversations, Detection, Doubt};
 use super::proof::Proof;
 use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
@@ -126,6 +126,7 @@ impl Driver {
             tables: MemoryTables::new(&compiled),
             gate: GateConfig {
                 predicates: config.knowledge.predicates,
+                dns_tails: config.knowledge.names.dns_tails(),
                 queues: u32::from(config.gateway.queues.count),
                 ..GateConfig::default()
             },
@@ -378,15 +379,18 @@ impl Driver {
                 },
             );
         }
-        answer.finding.is_some_and(|finding| {
-            self.policies.effective(
+        let action = match answer.finding {
+            Some(finding) => self.policies.effective(
                 &key.inside,
                 finding.role,
                 finding.class,
                 finding.confidence,
                 self.mode,
-            ) == Some(Action::Drop)
-        })
+            ),
+            None if answer.ambiguous => self.policies.ambiguous(&key.inside, self.mode),
+            None => None,
+        };
+        action == Some(Action::Drop)
     }
 
     fn take_events(&mut self, frame: u64, conversation: Option<usize>) {
@@ -429,6 +433,23 @@ impl Driver {
                         endpoint,
                     });
                     self.decide(frame, conversation, index, false);
+                }
+                Event::Ambiguous { flow, evidence, .. } => {
+                    let Ok(()) = self.tables.set_verdict(&flow, Verdict::AMBIGUOUS);
+                    let doubt = Doubt {
+                        inside: SocketAddr::new(from_mapped(&flow.inside), flow.inside_port),
+                        frame: Some(frame),
+                        evidence,
+                    };
+                    self.doubt(conversation, Some(doubt));
+                }
+                Event::Cleared(flow) => {
+                    let other = Verdict {
+                        kind: kind::OTHER,
+                        ..Verdict::default()
+                    };
+                    let Ok(()) = self.tables.set_verdict(&flow, other);
+                    self.doubt(conversation, None);
                 }
                 Event::Forgotten(key) => {
                     self.known.remove(&key);
@@ -478,6 +499,16 @@ impl Driver {
         }
     }
 
+    /// The conversation at hand may be Skype's or Teams', or no longer.
+    fn doubt(&mut self, conversation: Option<usize>, doubt: Option<Doubt>) {
+        if let Some(index) = conversation {
+            let conversation = self.conversations.get_mut(index);
+            if conversation.detection.is_none() {
+                conversation.ambiguous = doubt;
+            }
+        }
+    }
+
     /// The packet at hand decides its conversation, unless an earlier one did. `known` says that
     /// the proof was there before.
     fn decide(&mut self, frame: u64, conversation: Option<usize>, proof: usize, known: bool) {
@@ -488,6 +519,7 @@ impl Driver {
         if conversation.detection.is_some() {
             return;
         }
+        conversation.ambiguous = None;
         conversation.passage.decide();
         conversation.endpoint = self.proofs[proof].endpoint;
         conversation.detection = Some(Detection {

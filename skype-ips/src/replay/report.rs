@@ -52,12 +52,15 @@ impl Report {
                     frame: None,
                     proof: Some(index),
                 });
+                conversation.ambiguous = None;
                 conversation.endpoint = proof.endpoint;
                 conversation.passage.decide_in_retrospect();
             }
             let found = conversation.detection.as_ref();
-            conversation.policy = done(keys, found, &policies, mode);
+            let ambiguous = conversation.ambiguous.is_some();
+            conversation.policy = done(keys, found, ambiguous, &policies, mode);
             stats.skype_flows += u64::from(conversation.detection.is_some());
+            stats.ambiguous_flows += u64::from(ambiguous);
         }
         stats.flows = conversations.len() as u64;
         Self {
@@ -154,6 +157,7 @@ fn retrospective(
 fn done(
     keys: &Keys,
     detection: Option<&Detection>,
+    ambiguous: bool,
     policies: &PolicySet,
     mode: Mode,
 ) -> Option<(String, Action)> {
@@ -162,12 +166,15 @@ fn done(
         let Some((_, policy)) = policies.of(&host) else {
             continue;
         };
-        let action = detection
-            .and_then(|detection| {
+        let action = match detection {
+            Some(detection) => {
                 let found = detection.finding;
                 policies.effective(&host, found.role, found.class, found.confidence, mode)
-            })
-            .unwrap_or(Action::Allow);
+            }
+            None if ambiguous => policies.ambiguous(&host, mode),
+            None => None,
+        };
+        let action = action.unwrap_or(Action::Allow);
         if strictest.as_ref().is_none_or(|(_, other)| action > *other) {
             strictest = Some((policy.name.clone(), action));
         }

@@ -98,9 +98,21 @@ const fn is_zero(count: &u64) -> bool {
 pub struct FlowSkype {
     /// Whether it is Skype.
     pub detected: bool,
+    /// Absent unless it may be Skype's or Teams', which is not detected.
+    #[serde(flatten)]
+    pub ambiguous: Option<Ambiguous>,
     /// Absent if it is not.
     #[serde(flatten)]
     pub detail: Option<SkypeDetail>,
+}
+
+/// Media that Skype and Teams share, of which nothing tells whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ambiguous {
+    /// Always true.
+    pub ambiguous: bool,
+    /// Names of the tests that it rests on.
+    pub evidence: Vec<&'static str>,
 }
 
 /// What kind of Skype, and why.
@@ -182,6 +194,9 @@ pub struct StatsCounters {
     pub flows: u64,
     /// Conversations found to be Skype.
     pub skype_flows: u64,
+    /// Conversations that may be Skype's or Teams'; absent if there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ambiguous_flows: u64,
     /// Packets sent up to user space.
     pub queued: u64,
     /// Packets that an enforced policy dropped.
@@ -231,18 +246,29 @@ pub struct AlertRecord {
 /// What was found on live traffic.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AlertSkype {
-    /// Always true.
+    /// False if it may as well be Teams'.
     pub detected: bool,
+    /// True if it may be Skype's or Teams', else absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ambiguous: bool,
     /// `flow`, or `endpoint` if it holds for all UDP of the inside address and port.
     pub scope: &'static str,
+    /// What it was found to be; absent if it is ambiguous.
+    #[serde(flatten)]
+    pub found: Option<AlertFinding>,
+    /// Names of the tests that it rests on.
+    pub evidence: Vec<&'static str>,
+}
+
+/// What kind of Skype was found on live traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AlertFinding {
     /// Kind of traffic.
     pub class: Class,
     /// What the inside host is.
     pub role: Role,
     /// How sure.
     pub confidence: Confidence,
-    /// Names of the tests that it rests on.
-    pub evidence: Vec<&'static str>,
 }
 
 /// What the policy says of a finding.
@@ -274,6 +300,7 @@ mod tests {
     fn an_undetected_flow_says_so_and_nothing_else() {
         let skype = FlowSkype {
             detected: false,
+            ambiguous: None,
             detail: None,
         };
         let json = serde_json::to_string(&skype).expect("plain data");
@@ -281,9 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ambiguous_is_not_detected_and_has_no_class() {
+        let skype = FlowSkype {
+            detected: false,
+            ambiguous: Some(Ambiguous {
+                ambiguous: true,
+                evidence: vec!["stun-microsoft"],
+            }),
+            detail: None,
+        };
+        let json = serde_json::to_string(&skype).expect("plain data");
+        let expected = r#"{"detected":false,"ambiguous":true,"evidence":["stun-microsoft"]}"#;
+        assert_eq!(json, expected);
+    }
+
+    #[test]
     fn a_retrospective_finding_has_a_null_packet() {
         let skype = FlowSkype {
             detected: true,
+            ambiguous: None,
             detail: Some(SkypeDetail {
                 class: Class::Signaling,
                 role: Role::Client,

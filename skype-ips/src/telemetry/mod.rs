@@ -6,6 +6,6 @@ pub mod passage;
 pub mod tunnel;
 
 pub use eve::{
-    AlertPolicy, AlertRecord, AlertSkype, FlowCounters, FlowPolicy, FlowRecord, FlowSkype,
-    LabCounts, SkypeDetail, StatsCounters, StatsRecord, timestamp,
+    AlertFinding, AlertPolicy, AlertRecord, AlertSkype, Ambiguous, FlowCounters, FlowPolicy,
+    FlowRecord, FlowSkype, LabCounts, SkypeDetail, StatsCounters, StatsRecord, timestamp,
 };

@@ -4,6 +4,7 @@
 mod citations;
 mod endpoints;
 mod flows;
+mod late;
 mod memory;
 mod names;
 mod never_and_always;

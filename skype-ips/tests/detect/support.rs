@@ -115,7 +115,7 @@ impl Trial {
             Event::Found {
                 subject, evidence, ..
             } => Some((evidence, matches!(subject, Subject::Endpoint(_)))),
-            Event::Forgotten(_) => None,
+            Event::Ambiguous { .. } | Event::Cleared(_) | Event::Forgotten(_) => None,
         });
         found
             .flat_map(|(evidence, endpoint)| evidence.iter().map(move |one| (one.name, endpoint)))
@@ -126,7 +126,7 @@ impl Trial {
     pub(crate) fn cited(&self) -> Vec<(u64, std::ops::Range<u32>, String)> {
         let evidence = self.events.iter().filter_map(|event| match event {
             Event::Found { evidence, .. } => Some(evidence),
-            Event::Forgotten(_) => None,
+            Event::Ambiguous { .. } | Event::Cleared(_) | Event::Forgotten(_) => None,
         });
         let cited = evidence.flatten().flat_map(|one| &one.cited);
         cited

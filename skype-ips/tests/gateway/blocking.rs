@@ -86,6 +86,34 @@ fn behind_masquerading_an_answer_that_names_the_gateways_address_is_evidence() {
 }
 
 #[test]
+fn media_that_may_be_teams_stops_only_where_the_policy_says_so() {
+    for hook in ["xdp", "tc", "off"] {
+        let Some(net) = Net::build() else { return };
+        let _server = net.serve();
+        // Skype is dropped; what is ambiguous passes, until a name tells.
+        let daemon = Daemon::start(&net, CONFIG, &["--hook", hook]);
+        assert_eq!(net.checks(20).len(), 20, "hook {hook}");
+        net.look_up("login.skype.com");
+        assert_eq!(net.checks(10), [0; 0], "hook {hook}");
+        daemon.stop();
+        // The other way round.
+        let config = CONFIG.replace("default = \"drop\"", "ambiguous = \"drop\"");
+        let mut daemon = Daemon::start(&net, &config, &["--hook", hook]);
+        assert_eq!(net.checks(10), [0; 0], "hook {hook}");
+        let alert = daemon
+            .event("alert", Duration::from_secs(5))
+            .expect("an alert");
+        assert_eq!(alert["skype"]["detected"], false);
+        assert_eq!(alert["skype"]["ambiguous"], true);
+        assert_eq!(alert["skype"]["evidence"][0], "stun-microsoft");
+        assert_eq!(alert["policy"]["action"], "drop");
+        net.look_up("teams.microsoft.com");
+        assert_eq!(net.checks(20).len(), 20, "hook {hook}");
+        daemon.stop();
+    }
+}
+
+#[test]
 fn monitoring_reports_and_drops_nothing() {
     let Some(net) = Net::build() else { return };
     let _server = net.serve();

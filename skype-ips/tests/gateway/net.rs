@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use skype_ips::lab::netns::Netns;
+use skype_ips::lab::speech::{dns, stun};
 use skype_ips_common::lcg;
 
 pub(crate) const INSIDE_HOST: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 2);
@@ -128,6 +129,29 @@ impl Net {
             state = lcg::next(state);
             probe(number, state)
         })
+    }
+
+    /// Sends `count` connectivity checks in Microsoft's dialect from one port to ten, and says which
+    /// were answered.
+    pub(crate) fn checks(&self, count: u32) -> Vec<u32> {
+        let socket = self
+            .inside
+            .run(|| UdpSocket::bind((INSIDE_HOST, 50_004)))
+            .expect("a free port");
+        let mut rng = fastrand::Rng::with_seed(u64::from(count));
+        exchange(&socket, count, DROPPED, |_| stun::binding_request(&mut rng))
+    }
+
+    /// Asks the outside host, which is no resolver, for the address of `name`.
+    pub(crate) fn look_up(&self, name: &str) {
+        let socket = self
+            .inside
+            .run(|| UdpSocket::bind((INSIDE_HOST, 0)))
+            .expect("a free port");
+        let question = dns::query(7, name);
+        socket
+            .send_to(&question, (OUTSIDE_HOST, 53))
+            .expect("a route");
     }
 
     /// Sends `count` datagrams that are nothing special, and says how many were answered.

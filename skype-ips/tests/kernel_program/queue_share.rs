@@ -86,6 +86,7 @@ fn other_traffic_stays_in_the_kernel() {
             .programs
             .set_config(GateConfig {
                 predicates: knowledge.predicates,
+                dns_tails: knowledge.names.dns_tails(),
                 ..CONFIG
             })
             .expect("an array takes its entry");

@@ -4,6 +4,7 @@ use std::iter::Sum;
 
 use fastrand::Rng;
 use skype_ips::engine::{Engine, Event, Packet, Settings};
+use skype_ips::policy::Config;
 use skype_ips_common::layout::{FlowKey, TCP, UDP, mapped};
 
 use crate::datagrams::Datagrams;
@@ -88,7 +89,10 @@ impl Shard {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             rng: Rng::with_seed(seed),
-            engine: Engine::new(Settings::default()),
+            engine: Engine::new(Settings {
+                knowledge: Config::default_for_replay().knowledge,
+                ..Settings::default()
+            }),
             events: Vec::new(),
             now: 1_000_000 * MILLISECOND,
             next_tick: 0,
@@ -188,7 +192,10 @@ impl Shard {
 
     fn take_events(&mut self, kind: &dyn std::fmt::Debug) {
         for event in self.events.drain(..) {
-            if let Event::Found { evidence, flow, .. } = event {
+            // Nor should anything come near it by chance.
+            if let Event::Found { evidence, flow, .. } | Event::Ambiguous { evidence, flow, .. } =
+                event
+            {
                 self.tally.accusations += 1;
                 if self.tally.examples.len() < EXAMPLES {
                     let said: String = self.said.iter().map(|(ms, head)| told(*ms, head)).collect();

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use skype_ips::capture::{Capture, Record};
 use skype_ips::engine::Settings;
-use skype_ips::policy::{Config, Mode};
+use skype_ips::lab::speech::{dns, stun};
+use skype_ips::policy::{Action, Config, Mode};
 use skype_ips::replay::explain::{CitationTold, ExplanationRecord, Witness, explain};
 use skype_ips::replay::{Driver, Report, private_networks};
 use skype_ips_common::lcg;
@@ -174,6 +175,48 @@ fn a_connection_is_explained_by_its_own_segments() {
         "{words}"
     );
     assert!(!words.contains("endpoint"), "{words}");
+}
+
+/// A host's question for a name, if it asks, then a check of a path for its media.
+fn media(name: Option<&str>) -> Vec<Record> {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let check = stun::binding_request(&mut rng);
+    let asked = name.map(|name| {
+        let question = dns::query(7, name);
+        udp(0, "192.168.7.2:53000", "198.51.100.9:53", &question)
+    });
+    let check = udp(1, "192.168.7.2:50004", "198.51.100.1:3478", &check);
+    numbered(asked.into_iter().chain([check]).collect())
+}
+
+#[test]
+fn media_is_explained_by_its_marks_and_by_the_name_that_told() {
+    let passes = Passes::new(media(Some("login.skype.com")), Mode::Enforce);
+    let record = passes.explain(1);
+    check_citations(&record, &passes.records);
+    let frames: Vec<_> = citations(&record).iter().map(|cited| cited.frame).collect();
+    assert_eq!(frames, [2, 2, 1]);
+    assert!(
+        record
+            .to_string()
+            .contains("login.skype.com: of Skype's own")
+    );
+}
+
+#[test]
+fn what_is_ambiguous_is_explained_and_not_called_skype() {
+    let passes = Passes::new(media(None), Mode::Enforce);
+    let record = passes.explain(0);
+    assert!(record.explanation.proof.is_none());
+    let [shown] = &record.explanation.ambiguous[..] else {
+        panic!("{:?}", record.explanation.ambiguous)
+    };
+    assert_eq!((shown.name, shown.citations.len()), ("stun-microsoft", 2));
+    assert!(shown.citations.iter().all(|cited| cited.seen.is_some()));
+    let text = record.to_string();
+    assert!(text.contains("may be Skype's or Teams'"), "{text}");
+    assert!(!text.contains("It is Skype"), "{text}");
+    assert_eq!(record.explanation.policy.enforced, Some(Action::Allow));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod hints;
 mod links;
 mod mangle;
 mod media;
+mod names;
 mod openings;
 mod script;
 mod sessions;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use skype_ips::capture::Record;
 use skype_ips::engine::Settings;
-use skype_ips::policy::{Class, Config, Mode};
+use skype_ips::policy::{Action, Class, Config, Mode, parse};
 use skype_ips::replay::{Conversation, Driver, Report, private_networks};
 
 use crate::enough::{self, Patience};
@@ -86,6 +86,45 @@ pub(crate) fn class(
         all.find(|one| one.protocol == flow.protocol && ends.contains(&(one.src, one.dest)))?;
     let found = one.detection.clone()?;
     Some((found.finding.class, found.evidence))
+}
+
+/// What is said of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Skype,
+    Ambiguous,
+    Nothing,
+}
+
+/// What is said of a session's flow in the end, of which nothing is lost.
+pub(crate) fn says(session: &Session, flow: &Flow) -> Option<Said> {
+    let report = replay(&session.packets, &Mangle::none().path);
+    let ends = [(flow.inside, flow.outside), (flow.outside, flow.inside)];
+    let mut all = report.conversations.iter();
+    let one =
+        all.find(|one| one.protocol == flow.protocol && ends.contains(&(one.src, one.dest)))?;
+    Some(match (&one.detection, &one.ambiguous) {
+        (Some(_), None) => Said::Skype,
+        (None, Some(_)) => Said::Ambiguous,
+        (None, None) => Said::Nothing,
+        (Some(_), Some(_)) => panic!("both: {one:?}"),
+    })
+}
+
+/// How many packets of a session's flow come through under a configuration.
+pub(crate) fn delivered(session: &Session, flow: &Flow, configuration: &str) -> usize {
+    let config = parse(std::path::Path::new("test.toml"), configuration).expect("a right file");
+    let settings = Settings::default();
+    let mut driver = Driver::new(&config, config.gateway.mode, settings, &private_networks());
+    let path = Mangle::none().path;
+    let mut delivered = 0;
+    for packet in &session.packets {
+        for record in path.records(packet, START + packet.time, 0) {
+            let passes = driver.packet(&record).action != Action::Drop;
+            delivered += usize::from(passes && packet.flow == *flow);
+        }
+    }
+    delivered
 }
 
 /// What was found, by flow.

@@ -98,6 +98,7 @@ fn told(
 fn line(path: &Path, conversation: &Conversation) -> String {
     let found = match &conversation.detection {
         Some(found) => format!("Skype ({})", found.finding.class),
+        None if conversation.ambiguous.is_some() => "Skype or Teams".to_owned(),
         None => "not Skype".to_owned(),
     };
     let tunnel = match &conversation.tunnel {

@@ -10,20 +10,17 @@ use crate::telemetry::eve::protocol_name;
 
 /// The Skype conversations of a capture, and what they rest on.
 pub(super) fn table(out: &mut impl Write, report: &Report, capture: &str) -> io::Result<()> {
-    let skype: Vec<_> = report
+    let mut skype: Vec<_> = report
         .conversations
         .in_report_order()
         .into_iter()
         .map(|index| report.conversations.get(index))
-        .filter(|conversation| conversation.detection.is_some())
+        .filter(|one| one.detection.is_some() || one.ambiguous.is_some())
         .collect();
-    writeln!(
-        out,
-        "{}: {} of {} conversations are Skype",
-        capture.escape_debug(),
-        skype.len(),
-        report.stats.flows
-    )?;
+    // What is ambiguous stands below what was found.
+    skype.sort_by_key(|conversation| conversation.detection.is_none());
+    let many = so_many(&report.stats);
+    writeln!(out, "{}: {many}", capture.escape_debug())?;
     if skype.is_empty() {
         return Ok(());
     }
@@ -55,14 +52,8 @@ pub(super) fn table(out: &mut impl Write, report: &Report, capture: &str) -> io:
         writeln!(out, "{}", line.trim_end())?;
     }
     let mut evidence = BTreeMap::<_, usize>::new();
-    for conversation in &skype {
-        for name in conversation
-            .detection
-            .iter()
-            .flat_map(|found| &found.evidence)
-        {
-            *evidence.entry(name).or_default() += 1;
-        }
+    for name in skype.iter().flat_map(|one| evidence_of(one)) {
+        *evidence.entry(name).or_default() += 1;
     }
     let evidence: Vec<_> = evidence
         .iter()
@@ -71,10 +62,35 @@ pub(super) fn table(out: &mut impl Write, report: &Report, capture: &str) -> io:
     writeln!(out, "  evidence: {}", evidence.join(", "))
 }
 
+/// How many conversations are Skype, and how many may be.
+fn so_many(stats: &StatsCounters) -> String {
+    let StatsCounters {
+        flows,
+        skype_flows,
+        ambiguous_flows,
+        ..
+    } = stats;
+    let doubt = match ambiguous_flows {
+        0 => String::new(),
+        some => format!(", {some} may be Skype's or Teams'"),
+    };
+    format!("{skype_flows} of {flows} conversations are Skype{doubt}")
+}
+
+/// Names of the tests that a conversation was found by, or that make it ambiguous.
+fn evidence_of(conversation: &Conversation) -> Vec<&'static str> {
+    let found = conversation.detection.iter();
+    let found = found.flat_map(|found| found.evidence.iter().copied());
+    let doubt = conversation.ambiguous.iter();
+    let doubt = doubt.flat_map(|doubt| &doubt.evidence);
+    found.chain(doubt.map(|evidence| evidence.name)).collect()
+}
+
 fn row(conversation: &Conversation) -> [String; 10] {
     let found = conversation.detection.as_ref();
     let decided = match found.and_then(|found| found.decided_at_packet) {
         Some(packet) => packet.to_string(),
+        None if found.is_none() => String::new(),
         None => "afterwards".into(),
     };
     let action = match &conversation.policy {
@@ -89,25 +105,24 @@ fn row(conversation: &Conversation) -> [String; 10] {
             "{}+{}",
             conversation.packets[TO_SERVER], conversation.packets[TO_CLIENT]
         ),
-        found.map_or(String::new(), |found| found.finding.class.to_string()),
+        found.map_or("ambiguous".into(), |found| found.finding.class.to_string()),
         found.map_or(String::new(), |found| found.finding.confidence.to_string()),
         decided,
         action.to_string(),
         conversation.dropped.to_string(),
-        found.map_or(String::new(), |found| found.evidence.join(", ")),
+        evidence_of(conversation).join(", "),
     ]
 }
 
 pub(super) fn summary(out: &mut impl Write, totals: &StatsCounters, mode: Mode) -> io::Result<()> {
     writeln!(
         out,
-        "\n{} packets ({} bytes) in {:.3} s; {} of {} conversations are Skype; {} packets judged \
+        "\n{} packets ({} bytes) in {:.3} s; {}; {} packets judged \
          by the engine, {} dropped (mode {mode}), {} undecodable",
         totals.packets,
         totals.bytes,
         totals.seconds,
-        totals.skype_flows,
-        totals.flows,
+        so_many(totals),
         totals.queued,
         totals.dropped,
         totals.undecodable

@@ -11,7 +11,8 @@ use skype_ips_common::lcg;
 use super::*;
 use crate::gateway::events;
 use crate::kernel::MemoryTables;
-use crate::policy::Config;
+use crate::lab::speech::stun;
+use crate::policy::{Config, Policy, PolicySet};
 
 /// Number of the inside interface.
 const INSIDE: u32 = 3;
@@ -100,6 +101,7 @@ fn verdicts(shared: &Arc<Shared>, incoming: Vec<io::Result<MemoryPacket>>) -> Ve
             queues: 1,
             mark_mask: MARK,
             predicates: shared.knowledge.predicates,
+            dns_tails: shared.knowledge.names.dns_tails(),
             ..GateConfig::default()
         },
         work: Work::default(),
@@ -163,6 +165,43 @@ fn the_second_probe_is_dropped_and_all_after_it() {
 fn with_connection_tracking_a_drop_goes_back_to_the_chain_that_records_it() {
     let answers = verdicts(&shared(Mode::Enforce, true), probes(2));
     assert_eq!(answers[1], QueueVerdict::Repeat(0x2000_0815));
+}
+
+/// The same policies with these two actions, enforced.
+fn shared_saying(default: Action, ambiguous: Action) -> Arc<Shared> {
+    let mut shared = shared(Mode::Enforce, false);
+    let own = Arc::get_mut(&mut shared).expect("nobody else has it yet");
+    let policies = own.policies.policies().iter().map(|policy| Policy {
+        default,
+        ambiguous,
+        ..policy.clone()
+    });
+    own.policies = PolicySet::new(policies.collect());
+    shared
+}
+
+#[test]
+fn what_is_ambiguous_is_dropped_only_where_the_policy_says_so() {
+    let check = stun::binding_request(&mut fastrand::Rng::with_seed(1));
+    let packets = || {
+        let media = (0..3).map(|_| datagram(1, &[0x80; 60]));
+        let checks = (0..20).map(|_| datagram(1, &check));
+        checks.chain(media).collect()
+    };
+    let answers = verdicts(&shared_saying(Action::Drop, Action::Allow), packets());
+    assert_eq!(answers[..20], [accepted(Code::Inspect(0)); 20]);
+    assert_eq!(answers[20..], [accepted(Code::Pass); 3]);
+    let shared = shared_saying(Action::Allow, Action::Drop);
+    assert_eq!(verdicts(&shared, packets()), [QueueVerdict::Drop; 23]);
+    assert_eq!(
+        shared.counters[0].decisions.load(Relaxed),
+        0,
+        "nothing was found"
+    );
+    shared.bypass.store(true, Relaxed);
+    let passing = [accepted(Code::Inspect(0)), accepted(Code::Pass)];
+    let answers = verdicts(&shared, packets());
+    assert!(answers.iter().all(|answer| passing.contains(answer)));
 }
 
 #[test]

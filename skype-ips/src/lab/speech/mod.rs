@@ -10,7 +10,7 @@
 //! times and sizes of its [`media`], and over
 //! TCP the [`key_exchange`], the [`legacy`] stream, both inside [`fake_tls`], the [`login`], the
 //! version check over [`http`], and any of them through a [`proxy`]. Late Skype (2015 to 2025):
-//! [`tls`], [`stun`] and [`dns`].
+//! [`tls`], [`quic`], [`stun`] and [`dns`].
 //!
 //! Sources, by the short names used below: *Ehlert* et al., "Analysis and Signature of Skype VoIP
 //! Session Traffic" (2006); *Biondi* & Desclaux, "Silver Needle in the Skype" (2006); *Bonfiglio*
@@ -27,6 +27,7 @@ pub mod login;
 pub mod media;
 mod process;
 pub mod proxy;
+pub mod quic;
 pub mod stun;
 pub mod tls;
 pub mod udp;

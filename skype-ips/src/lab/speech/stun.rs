@@ -36,7 +36,8 @@ pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn message(kind: u16, transaction: &[u8; 16], attributes: &[Vec<u8>]) -> Vec<u8> {
+/// A message with these attributes.
+pub fn message(kind: u16, transaction: &[u8; 16], attributes: &[Vec<u8>]) -> Vec<u8> {
     let body = attributes.concat();
     let mut bytes = kind.to_be_bytes().to_vec();
     bytes.extend((body.len() as u16).to_be_bytes());
@@ -48,6 +49,15 @@ fn message(kind: u16, transaction: &[u8; 16], attributes: &[Vec<u8>]) -> Vec<u8>
 /// A Binding request of an ICE check, 4 characters, a colon and 4 more as user name, with both of
 /// the dialect's marks that requests carry.
 pub fn binding_request(rng: &mut fastrand::Rng) -> Vec<u8> {
+    let marks = [
+        attribute(attribute::CANDIDATE, &noise(rng, 4)),
+        attribute(attribute::IMPLEMENTATION_VERSION, &[0, 0, 0, 3]),
+    ];
+    check(rng, &marks)
+}
+
+/// A Binding request of an ICE check with these attributes behind those that everybody's have.
+pub fn check(rng: &mut fastrand::Rng, more: &[Vec<u8>]) -> Vec<u8> {
     let mut name = [(); 9].map(|()| rng.alphanumeric() as u8);
     name[4] = b':';
     let mut transaction = [0; 16];
@@ -59,10 +69,8 @@ pub fn binding_request(rng: &mut fastrand::Rng) -> Vec<u8> {
         attribute(USERNAME, &name),
         attribute(PRIORITY, &noise(rng, 4)),
         attribute(ICE_CONTROLLING, &tie_breaker),
-        attribute(attribute::CANDIDATE, &noise(rng, 4)),
-        attribute(attribute::IMPLEMENTATION_VERSION, &[0, 0, 0, 3]),
     ];
-    message(BINDING_REQUEST, &transaction, &attributes)
+    message(BINDING_REQUEST, &transaction, &[&attributes, more].concat())
 }
 
 /// An Allocate request of the relay: the cookie first, then the dialect's version.

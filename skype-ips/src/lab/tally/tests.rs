@@ -33,11 +33,11 @@ fn alert(at: u64, of_endpoint: bool, last: u8, action: Action) -> Alert {
         protocol: UDP,
         inside: INSIDE.parse().expect("an address"),
         outside: outside.into(),
-        finding: Finding {
+        finding: Some(Finding {
             class: Class::Signaling,
             role: Role::Client,
             confidence: Confidence::Exact,
-        },
+        }),
         evidence: vec!["udp-generator".to_owned()],
         action,
     }

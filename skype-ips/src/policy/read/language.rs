@@ -57,6 +57,7 @@ keys! {
     NAME = "name", "name = \"office\"";
     SUBNETS = "subnets", "subnets = [\"10.0.0.0/8\"]";
     DEFAULT = "default", "default = \"drop\"";
+    AMBIGUOUS = "ambiguous", "ambiguous = \"alert\"";
     POLICY_MODE = "mode", "mode = \"enforce\"";
     CONFIDENCE = "confidence", "confidence = \"strong\"";
 
@@ -70,6 +71,8 @@ keys! {
     BOOTSTRAP = "bootstrap", "[bootstrap]";
     BOOTSTRAP_HOSTS = "hosts", "hosts = [\"66.235.180.9:33033\"]";
     SHARED = "shared", "shared = [\"asm.skype.com\"]";
+    STUN = "stun", "[stun]";
+    ATTRIBUTES = "attributes", "attributes = [0x8054, 0x8070]";
 }
 
 /// The file itself.
@@ -145,7 +148,14 @@ pub(super) const FAILURE_TABLE: Grammar = Grammar {
 /// matches or accompanies an action.
 pub(super) const POLICY_TABLE: Grammar = Grammar {
     header: "[[policy]]",
-    keys: &[&NAME, &SUBNETS, &DEFAULT, &POLICY_MODE, &CONFIDENCE],
+    keys: &[
+        &NAME,
+        &SUBNETS,
+        &DEFAULT,
+        &AMBIGUOUS,
+        &POLICY_MODE,
+        &CONFIDENCE,
+    ],
     later: &[
         "client",
         "super-node",
@@ -161,7 +171,6 @@ pub(super) const POLICY_TABLE: Grammar = Grammar {
         "listening-port",
         "udp",
         "only-via",
-        "ambiguous",
         "dscp",
         "exempt",
         "host-prefix-v6",
@@ -177,7 +186,7 @@ pub(super) const POLICY_TABLE: Grammar = Grammar {
 /// A detection pack's file.
 pub(super) const PACK_FILE: Grammar = Grammar {
     header: "",
-    keys: &[&VERSION, &PACK, &NAMES, &BOOTSTRAP],
+    keys: &[&VERSION, &PACK, &NAMES, &BOOTSTRAP, &STUN],
     later: &[],
 };
 
@@ -202,6 +211,13 @@ pub(super) const BOOTSTRAP_TABLE: Grammar = Grammar {
     later: &[],
 };
 
+/// `[stun]` of a detection pack.
+pub(super) const STUN_TABLE: Grammar = Grammar {
+    header: "[stun]",
+    keys: &[&ATTRIBUTES],
+    later: &[],
+};
+
 /// Actions, alone or as the key of a table, that are refused for now.
 pub(super) const LATER_ACTIONS: &[&str] = &["reject", "throttle"];
 
@@ -216,6 +232,7 @@ pub(super) const TABLES: &[&Grammar] = &[
     &PACK_TABLE,
     &NAMES_TABLE,
     &BOOTSTRAP_TABLE,
+    &STUN_TABLE,
 ];
 
 impl Key {

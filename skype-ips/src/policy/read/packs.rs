@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::super::place::{Source, quoted};
 use super::super::problems::counted;
 use super::language::{
-    BOOTSTRAP, BOOTSTRAP_HOSTS, BOOTSTRAP_TABLE, NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME,
-    PACK_TABLE, PREDICATES, REVISION, SHARED, SKYPE, TEAMS, nearest,
+    ATTRIBUTES, BOOTSTRAP, BOOTSTRAP_HOSTS, BOOTSTRAP_TABLE, NAMES, NAMES_TABLE, PACK, PACK_FILE,
+    PACK_NAME, PACK_TABLE, PREDICATES, REVISION, SHARED, SKYPE, STUN, STUN_TABLE, TEAMS, nearest,
 };
 use super::reader::{Document, Reader};
 use crate::detect::knowledge::Knowledge;
@@ -42,6 +42,8 @@ pub struct Pack {
     pub names: usize,
     /// Bootstrap hosts that it knows.
     pub bootstrap_hosts: usize,
+    /// STUN attributes that it calls Microsoft's.
+    pub attributes: usize,
 }
 
 impl std::fmt::Display for Pack {
@@ -57,7 +59,10 @@ impl std::fmt::Display for Pack {
         if self.bootstrap_hosts > 0 {
             write!(f, ", {}", counted(self.bootstrap_hosts, "bootstrap host"))?;
         }
-        Ok(())
+        match self.attributes {
+            0 => Ok(()),
+            some => write!(f, ", {}", counted(some, "STUN attribute")),
+        }
     }
 }
 
@@ -69,9 +74,11 @@ pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<
     let pack = header(reader, root, &mut knowledge);
     let domains = names(reader, root, &mut knowledge);
     let hosts = bootstrap(reader, root, &mut knowledge);
+    attributes(reader, root, &mut knowledge);
     let pack = pack.map(|pack| Pack {
         names: domains,
         bootstrap_hosts: hosts,
+        attributes: knowledge.stun_marks.len(),
         ..pack
     });
     (pack, knowledge)
@@ -141,6 +148,34 @@ fn bootstrap(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowle
     hosts
 }
 
+/// Whether everybody's STUN and TURN have an attribute (IANA's registry of STUN attributes).
+const fn is_registered(attribute: u32) -> bool {
+    matches!(attribute, 0x0001..=0x0030 | 0x8000..=0x8004 | 0x8020..=0x8030)
+}
+
+/// `[stun]`.
+fn attributes(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) {
+    let Some(value) = root.get(STUN.name) else {
+        return;
+    };
+    let DeValue::Table(table) = value.get_ref() else {
+        reader.wrong_type::<()>(value, &STUN, "a table");
+        return;
+    };
+    reader.keys(table, &STUN_TABLE);
+    let numbers = reader.integers(table, &ATTRIBUTES, 1..=u32::from(u16::MAX));
+    for number in numbers.unwrap_or_default() {
+        let attribute = *number.get_ref();
+        if is_registered(attribute) {
+            let message = format!("everybody's STUN has the attribute {attribute:#06x}");
+            let help = "list attributes that only Microsoft's dialect has, such as 0x8070";
+            reader.error(number.span(), message, help);
+        } else {
+            knowledge.stun_marks.insert(attribute as u16);
+        }
+    }
+}
+
 fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> Option<Pack> {
     let value = root.get(PACK.name)?;
     let DeValue::Table(table) = value.get_ref() else {
@@ -162,6 +197,7 @@ fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge
         predicates,
         names: 0,
         bootstrap_hosts: 0,
+        attributes: 0,
     })
 }
 

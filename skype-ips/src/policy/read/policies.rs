@@ -14,8 +14,8 @@ use super::super::places::{PolicyPlaces, SubnetPlace};
 use super::super::vocabulary::{Action, Confidence, Mode};
 use super::groups::{Groups, NAME_HELP, is_name};
 use super::language::{
-    CONFIDENCE, DEFAULT, LATER_ACTIONS, NAME, POLICY, POLICY_MODE, POLICY_TABLE, SUBNETS, nearest,
-    not_yet,
+    AMBIGUOUS, CONFIDENCE, DEFAULT, Key, LATER_ACTIONS, NAME, POLICY, POLICY_MODE, POLICY_TABLE,
+    SUBNETS, nearest, not_yet,
 };
 use super::reader::Reader;
 use super::subnet;
@@ -70,13 +70,15 @@ impl<'g> Policies<'g> {
     fn policy(&mut self, reader: &mut Reader<'_>, table: &DeTable<'_>, header: Range<usize>) {
         let name = self.name(reader, table, &header);
         let subnets = self.subnets(reader, table, &header, &name);
-        let default = default_action(reader, table);
+        let default = action(reader, table, &DEFAULT);
+        let ambiguous = action(reader, table, &AMBIGUOUS);
         let mode = reader.word::<Mode>(table, &POLICY_MODE);
         let confidence = reader.word::<Confidence>(table, &CONFIDENCE);
         let place = |span: Option<Range<usize>>| span.map(|span| reader.at(span).place);
         let places = PolicyPlaces {
             header: reader.at(header).place,
             default: place(default.as_ref().map(Spanned::span)),
+            ambiguous: place(ambiguous.as_ref().map(Spanned::span)),
             mode: place(mode.as_ref().map(Spanned::span)),
             confidence: place(confidence.as_ref().map(Spanned::span)),
             subnets,
@@ -85,6 +87,7 @@ impl<'g> Policies<'g> {
             name,
             subnets: places.subnets.iter().map(|subnet| subnet.net).collect(),
             default: default.map_or(Action::Allow, Spanned::into_inner),
+            ambiguous: ambiguous.map_or(Action::Allow, Spanned::into_inner),
             mode: mode.map_or(Mode::Enforce, Spanned::into_inner),
             confidence: confidence.map_or(Confidence::Strong, Spanned::into_inner),
         };
@@ -235,9 +238,9 @@ impl Taken {
     }
 }
 
-/// `default`, with the actions that are refused for now told apart from unknown ones.
-fn default_action(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Spanned<Action>> {
-    let value = table.get(DEFAULT.name)?;
+/// An action, with those that are refused for now told apart from unknown ones.
+fn action(reader: &mut Reader<'_>, table: &DeTable<'_>, key: &Key) -> Option<Spanned<Action>> {
+    let value = table.get(key.name)?;
     let word = match value.get_ref() {
         DeValue::String(word) => Some(&**word),
         DeValue::Table(inner) => inner.iter().next().map(|(key, _)| &**key.get_ref()),
@@ -252,6 +255,6 @@ fn default_action(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Spanne
             );
             None
         }
-        None => reader.word(table, &DEFAULT),
+        None => reader.word(table, key),
     }
 }

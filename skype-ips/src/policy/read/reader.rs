@@ -193,6 +193,31 @@ impl<'s> Reader<'s> {
         range: RangeInclusive<u32>,
     ) -> Option<Spanned<u32>> {
         let value = table.get(key.name)?;
+        self.integer_of(value, key, range)
+    }
+
+    /// A list of whole numbers in `range`; what isn't one is reported and left out.
+    pub(super) fn integers(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &Key,
+        range: RangeInclusive<u32>,
+    ) -> Option<Vec<Spanned<u32>>> {
+        let value = table.get(key.name)?;
+        let DeValue::Array(list) = value.get_ref() else {
+            return self.wrong_type(value, key, "a list in brackets");
+        };
+        let items = list.iter();
+        let items = items.filter_map(|item| self.integer_of(item, key, range.clone()));
+        Some(items.collect())
+    }
+
+    fn integer_of(
+        &mut self,
+        value: &Value<'_>,
+        key: &Key,
+        range: RangeInclusive<u32>,
+    ) -> Option<Spanned<u32>> {
         let DeValue::Integer(integer) = value.get_ref() else {
             return self.wrong_type(value, key, "a whole number without quotes");
         };

@@ -15,6 +15,7 @@ use super::Report;
 use super::conversations::Conversation;
 use super::proof::Proof;
 use crate::detect::catalogue::meaning;
+use crate::engine::Evidence;
 use crate::policy::{Action, Class, Confidence, Config, Mode, Role, to_mapped};
 use crate::telemetry::FlowRecord;
 
@@ -48,6 +49,9 @@ pub struct Explanation {
     /// What proved it; absent if it isn't Skype.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<ProofTold>,
+    /// Why it may be Skype's or Teams', where nothing tells which; absent otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ambiguous: Vec<EvidenceTold>,
     /// What its own packets proved besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub besides: Vec<ProofTold>,
@@ -235,6 +239,10 @@ pub fn explain(
             last_time: witness.seconds(conversation.end),
             decided_at_frame: found.and_then(|found| found.frame),
             proof,
+            ambiguous: match &conversation.ambiguous {
+                Some(doubt) => evidence(witness, &doubt.evidence),
+                None => Vec::new(),
+            },
             besides,
             policy: policy(conversation, witness, config, mode),
             looked_at: LookedAt {
@@ -250,7 +258,30 @@ pub fn explain(
 fn told(report: &Report, witness: &Witness, proof: &Proof, of: usize) -> ProofTold {
     let by = proof.conversation.filter(|by| *by != of);
     let bits = proof.evidence.iter().map(|one| one.bits).sum();
-    let evidence = proof.evidence.iter().map(|one| EvidenceTold {
+    let evidence = evidence(witness, &proof.evidence);
+    ProofTold {
+        frame: proof.frame,
+        class: proof.finding.class,
+        role: proof.finding.role,
+        confidence: proof.finding.confidence,
+        by: by.map(|by| named(report.conversations.get(by))),
+        endpoint: proof.endpoint.map(|_| proof.inside.into()),
+        follows: report
+            .basis(proof)
+            .map(|basis| Box::new(told(report, witness, basis, of))),
+        evidence,
+        bits,
+        odds: odds(bits),
+        thresholds: Thresholds {
+            exact: Confidence::Exact.bits(),
+            strong: Confidence::Strong.bits(),
+            heuristic: Confidence::Heuristic.bits(),
+        },
+    }
+}
+
+fn evidence(witness: &Witness, evidence: &[Evidence]) -> Vec<EvidenceTold> {
+    let told = evidence.iter().map(|one| EvidenceTold {
         name: one.name,
         meaning: meaning(one.name).unwrap_or_default(),
         bits: one.bits,
@@ -267,25 +298,7 @@ fn told(report: &Report, witness: &Witness, proof: &Proof, of: usize) -> ProofTo
             })
             .collect(),
     });
-    ProofTold {
-        frame: proof.frame,
-        class: proof.finding.class,
-        role: proof.finding.role,
-        confidence: proof.finding.confidence,
-        by: by.map(|by| named(report.conversations.get(by))),
-        endpoint: proof.endpoint.map(|_| proof.inside.into()),
-        follows: report
-            .basis(proof)
-            .map(|basis| Box::new(told(report, witness, basis, of))),
-        evidence: evidence.collect(),
-        bits,
-        odds: odds(bits),
-        thresholds: Thresholds {
-            exact: Confidence::Exact.bits(),
-            strong: Confidence::Strong.bits(),
-            heuristic: Confidence::Heuristic.bits(),
-        },
-    }
+    told.collect()
 }
 
 /// A conversation's names.
@@ -313,18 +326,21 @@ fn policy(
     let found = conversation.detection.as_ref().map(|found| found.finding);
     let ends = [conversation.src, conversation.dest];
     let hosts = ends.map(|end| to_mapped(end.ip()));
-    let enforced = found.and_then(|found| {
-        let actions = hosts.iter().filter_map(|host| {
-            let (_, of_host) = config.policies.of(host)?;
-            let action = of_host.action(found.role, found.class);
-            let enough = found.confidence >= of_host.confidence;
-            (Some(&of_host.name) == name).then_some(match enough {
-                true => action,
-                false => action.min(Action::Alert),
-            })
-        });
-        actions.max()
+    let actions = hosts.iter().filter_map(|host| {
+        let (_, of_host) = config.policies.of(host)?;
+        let action = match found {
+            Some(found) => {
+                let action = of_host.action(found.role, found.class);
+                match found.confidence >= of_host.confidence {
+                    true => action,
+                    false => action.min(Action::Alert),
+                }
+            }
+            None => conversation.ambiguous.as_ref().map(|_| of_host.ambiguous)?,
+        };
+        (Some(&of_host.name) == name).then_some(action)
     });
+    let enforced = actions.max();
     PolicyTold {
         mode,
         confidence: policy.map(|policy| policy.confidence),

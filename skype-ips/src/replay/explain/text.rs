@@ -77,7 +77,7 @@ impl fmt::Display for ExplanationRecord {
                     found.class, found.role, found.confidence
                 )?;
                 decided(f, self, proof)?;
-                evidence(f, proof)?;
+                evidence(f, &proof.evidence)?;
                 added_up(f, proof, &found.confidence)?;
                 if let Some(basis) = &proof.follows {
                     writeln!(
@@ -89,8 +89,17 @@ impl fmt::Display for ExplanationRecord {
                         basis.odds,
                         basis.bits
                     )?;
-                    evidence(f, basis)?;
+                    evidence(f, &basis.evidence)?;
                 }
+            }
+            _ if !told.ambiguous.is_empty() => {
+                writeln!(
+                    f,
+                    "\nIt may be Skype's or Teams': it speaks as both do, and of names that its host \
+                     asked for in the ten minutes before none tells which. It is not counted as \
+                     Skype; only the policy's `ambiguous` is for it."
+                )?;
+                evidence(f, &told.ambiguous)?;
             }
             _ => nothing(f, flow, &told.looked_at)?,
         }
@@ -100,7 +109,7 @@ impl fmt::Display for ExplanationRecord {
                 "\nIts own packets say more, by frame {}: {}, {}, {}.",
                 proof.frame, proof.class, proof.role, proof.confidence
             )?;
-            evidence(f, proof)?;
+            evidence(f, &proof.evidence)?;
         }
         policy(f, self)
     }
@@ -152,8 +161,8 @@ fn of_conversation(proof: &ProofTold) -> String {
     }
 }
 
-fn evidence(f: &mut fmt::Formatter<'_>, proof: &ProofTold) -> fmt::Result {
-    let mut evidence = proof.evidence.iter();
+fn evidence(f: &mut fmt::Formatter<'_>, evidence: &[EvidenceTold]) -> fmt::Result {
+    let mut evidence = evidence.iter();
     evidence.try_for_each(|evidence| writeln!(f, "\n{evidence}"))
 }
 

@@ -75,6 +75,16 @@ impl Witness {
                 }
             }
         }
+        let one = report.conversations.get(conversation);
+        if let Some(doubt) = &one.ambiguous {
+            let owner = Owner {
+                conversation: Some(conversation),
+                host: doubt.inside.ip(),
+            };
+            for citation in doubt.evidence.iter().flat_map(|evidence| &evidence.cited) {
+                cited.entry(place(citation)).or_insert((owner, None));
+            }
+        }
         Self {
             conversation,
             cited,

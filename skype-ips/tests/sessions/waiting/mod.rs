@@ -1,6 +1,5 @@
 //! Sessions that carry evidence which nothing looks at yet. A test that passes moves to a file of
 //! its own beside `found`.
 
-mod names;
 mod order;
 mod proxies;

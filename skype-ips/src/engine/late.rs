@@ -1,0 +1,182 @@
+//! UDP of late Skype: findings are about the flow, and rest on what the inside host itself sends.
+
+use super::{Answer, Engine, Event, Packet, Subject, client};
+use crate::detect::client_hello::Hello;
+use crate::detect::names::Owner;
+use crate::detect::stun::Attribute;
+use crate::detect::{Evidence, dns, quic, stun};
+use crate::hosts::names::{Sighting, Told};
+use crate::policy::Class;
+
+/// Where names are asked for.
+const DNS_PORT: u16 = 53;
+/// `name-seen`, as bits: that a host runs Skype and media is of Teams all the same is rare, not
+/// impossible.
+const NAME_BITS: u32 = 4;
+
+/// What a client's media most likely is, by the ports that Microsoft documents for it (as nDPI has
+/// them): audio 50000 to 50019 or a relay's 3478 and 3479, video 50020 to 50039 or 3480.
+const fn media_class(inside_port: u16, outside_port: u16) -> Class {
+    match (inside_port, outside_port) {
+        (50_020..=50_039, _) | (_, 3480) => Class::Video,
+        (50_000..=50_019, _) | (_, 3478 | 3479) => Class::Voice,
+        _ => Class::Other,
+    }
+}
+
+impl Engine {
+    /// Judges a datagram of an endpoint that is not known.
+    pub(super) fn late(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
+        let key = &packet.key;
+        if let Some(finding) = self.late.seen(key, packet.now) {
+            return Answer {
+                finding: Some(finding),
+                ..Answer::default()
+            };
+        }
+        if !packet.outbound {
+            return self.undecided(packet);
+        }
+        if key.outside_port == DNS_PORT {
+            if let Some((name, bytes)) = dns::question(packet.payload) {
+                self.sees(packet, &name, bytes, "a DNS question");
+            }
+            return Answer::default();
+        }
+        if quic::is_initial(packet.payload) {
+            return self.quic(packet, events);
+        }
+        match stun::attributes(packet.payload, packet.payload_len) {
+            Some(attributes) => self.media(packet, &attributes, events),
+            None => self.undecided(packet),
+        }
+    }
+
+    fn undecided(&self, packet: &Packet<'_>) -> Answer {
+        Answer {
+            ambiguous: self.late.is_ambiguous(&packet.key),
+            ..Answer::default()
+        }
+    }
+
+    /// Remembers a name that the host asks for, if a pack knows whose it is; says whose.
+    fn sees(
+        &mut self,
+        packet: &Packet<'_>,
+        name: &str,
+        bytes: std::ops::Range<u32>,
+        asked: &'static str,
+    ) -> Option<(u32, Owner)> {
+        let (domain, owner) = self.knowledge.names.owner(name)?;
+        let sighting = Sighting::new(packet.now, packet.number, bytes, name, asked);
+        let key = &packet.key;
+        self.names.saw(key.zone, &key.inside, owner, sighting);
+        Some((domain.len() as u32, owner))
+    }
+
+    /// `quic-server-name`: as `tls-server-name`, in a packet whose keys follow from its head.
+    fn quic(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
+        let (now, key) = (packet.now, &packet.key);
+        let name = match self.late.opening(key, now).datagram(packet.payload) {
+            Hello::Name(name) => name,
+            Hello::Nameless => {
+                self.late.close(key);
+                return Answer::default();
+            }
+            Hello::No | Hello::Short => return Answer::default(),
+        };
+        self.late.close(key);
+        let bytes = 0..packet.payload.len() as u32;
+        let asked = "the server that a QUIC hello asks for";
+        match self.sees(packet, &name, bytes.clone(), asked) {
+            Some((domain, Owner::Skype)) => {
+                let says = format!("an Initial packet, whose keys are public: it asks for {name}");
+                let evidence = Evidence::new("quic-server-name", 8 * domain);
+                let evidence = vec![evidence.citing(packet.number, bytes, says)];
+                self.is_skype(packet, Class::Other, evidence, events)
+            }
+            _ => Answer::default(),
+        }
+    }
+
+    /// `stun-microsoft` and `name-seen`: Microsoft's media, and whose the names say that it is.
+    fn media(
+        &mut self,
+        packet: &Packet<'_>,
+        attributes: &[Attribute],
+        events: &mut Vec<Event>,
+    ) -> Answer {
+        let (now, key) = (packet.now, &packet.key);
+        let known = &self.knowledge.stun_marks;
+        let marks: Vec<_> = attributes
+            .iter()
+            .filter(|attribute| known.contains(&attribute.kind))
+            .collect();
+        // What never shows a mark takes no memory.
+        if marks.is_empty() && !self.late.has_marks(key) {
+            return Answer::default();
+        }
+        let media = self.late.media(key, now);
+        for mark in marks {
+            media.mark(mark.kind, packet.number, mark.place.clone());
+        }
+        let shown = media.evidence();
+        let name_seen = Evidence::new("name-seen", NAME_BITS);
+        let evidence = match (self.names.told(key.zone, &key.inside, now), media.marks()) {
+            (_, 0) | (Told::Nothing, 1) => return Answer::default(),
+            (Told::Skype(name), _) => {
+                let evidence = vec![shown, name.beside(name_seen, "Skype")];
+                let class = media_class(key.inside_port, key.outside_port);
+                return self.is_skype(packet, class, evidence, events);
+            }
+            (Told::Teams(_), _) => {
+                if media.ambiguous {
+                    self.late.forget_media(key);
+                    events.push(Event::Cleared(*key));
+                }
+                return Answer::default();
+            }
+            (Told::Both(skype, teams), _) => {
+                let both = skype.beside(name_seen, "Skype");
+                vec![shown, teams.beside(both, "Teams")]
+            }
+            (Told::Nothing, _) => vec![shown],
+        };
+        if !media.ambiguous {
+            media.ambiguous = true;
+            events.push(Event::Ambiguous {
+                at: now,
+                flow: *key,
+                evidence,
+            });
+        }
+        Answer {
+            ambiguous: true,
+            ..Answer::default()
+        }
+    }
+
+    fn is_skype(
+        &mut self,
+        packet: &Packet<'_>,
+        class: Class,
+        evidence: Vec<Evidence>,
+        events: &mut Vec<Event>,
+    ) -> Answer {
+        let finding = client(class, &evidence);
+        if let Some(finding) = finding {
+            self.late.found(&packet.key, finding, packet.now);
+            events.push(Event::Found {
+                at: packet.now,
+                subject: Subject::Flow(packet.key),
+                flow: packet.key,
+                finding,
+                evidence,
+            });
+        }
+        Answer {
+            finding,
+            ..Answer::default()
+        }
+    }
+}
