@@ -11,14 +11,24 @@
 
 use crate::layout::{
     Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig,
-    INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, queue_of, stage,
+    INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, opening,
+    queue_of, stage,
 };
 use crate::mark::Code;
 use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, read_headers};
 use crate::prefilter;
 
-/// Candidate payloads sent up per direction of a TCP flow: an opening and its retransmissions.
+/// Candidate payloads sent up per direction of a TCP flow that begin with the stream's first byte:
+/// an opening and its retransmissions.
 pub const TCP_CANDIDATES: u8 = 3;
+/// Payloads sent up per direction of a TCP flow that lie behind its first byte.
+pub const TCP_EARLY: u8 = 6;
+/// Bytes of a stream in which the longest test between peers ends: they are sent up as long as
+/// what the stream begins with is no reason not to. User space need not ask, which would be too
+/// late where segments follow each other at once.
+pub const TCP_OPENING: u32 = 128;
+/// Bytes of a stream that are sent up before its first byte was seen: room for a hello.
+pub const TCP_OVERTAKEN: u32 = 4096;
 /// Candidate payloads sent up per direction of a UDP flow: probe, resend, retransmissions and
 /// answers fit.
 pub const UDP_CANDIDATES: u8 = 8;
@@ -347,17 +357,19 @@ fn update<P: Packet, T: Tables>(
         flow.heads = 0;
         flow.stage = stage::INSPECT;
         flow.tagged = [0; 2];
+        flow.opening = [0; 2];
         flow.more = 0;
     }
     flow.last_seen = now;
     // One arm per direction: the verifier follows constant indexes best.
-    let (packets, bytes, large, head, tagged) = if direction == OUTBOUND {
+    let (packets, bytes, large, head, tagged, opening) = if direction == OUTBOUND {
         (
             &mut flow.packets[0],
             &mut flow.bytes[0],
             &mut flow.large[0],
             &mut flow.head[0],
             &mut flow.tagged[0],
+            &mut flow.opening[0],
         )
     } else {
         (
@@ -366,6 +378,7 @@ fn update<P: Packet, T: Tables>(
             &mut flow.large[1],
             &mut flow.head[1],
             &mut flow.tagged[1],
+            &mut flow.opening[1],
         )
     };
     if side.counts() {
@@ -408,35 +421,58 @@ fn update<P: Packet, T: Tables>(
     if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
         return false;
     }
-    if flow.more > 0 {
+    let mut wanted = flow.more > 0;
+    if wanted {
         flow.more -= 1;
-        return true;
     }
-    let (candidate, limit) = if headers.protocol == UDP {
+    let (offset, len) = (headers.payload_offset, headers.payload_len);
+    if headers.protocol == UDP {
+        if wanted {
+            return true;
+        }
         let to = if direction == OUTBOUND {
             work.key.outside_port
         } else {
             0
         };
-        let (offset, len) = (headers.payload_offset, headers.payload_len);
         let (source, destination) = (headers.source_port, headers.destination_port);
         let found = prefilter::udp(packet, offset, len, to, &config.dns_tails)
             | prefilter::udp_of_port(packet, source, destination, offset, len);
         let fits = found & config.predicates;
         // Checks of an ambiguous flow go up for as long as it lasts.
-        let checks = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
-        (fits != 0, if checks { u8::MAX } else { UDP_CANDIDATES })
-    } else {
-        let first = flow.heads & bit != 0 && headers.tcp_seq == *head;
-        let candidate = first
-            && prefilter::tcp_opening(packet, headers.payload_offset, headers.payload_len)
-                & config.predicates
-                != 0;
-        (candidate, TCP_CANDIDATES)
-    };
-    if candidate && (*tagged < limit || limit == u8::MAX) {
+        let endless = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
+        if fits == 0 || (*tagged >= UDP_CANDIDATES && !endless) {
+            return false;
+        }
         *tagged = tagged.saturating_add(1);
         return true;
     }
-    false
+    let place = headers.tcp_seq.wrapping_sub(*head);
+    // Without a SYN nobody knows where the stream begins.
+    if flow.heads & bit == 0 || place >= TCP_OVERTAKEN {
+        return wanted;
+    }
+    if place == 0 {
+        let fits = prefilter::tcp_opening(packet, offset, len) & config.predicates != 0;
+        *opening |= if fits {
+            opening::BEGUN
+        } else {
+            opening::BEGUN | opening::REFUSED
+        };
+        if !wanted && *opening & opening::REFUSED == 0 && *tagged < TCP_CANDIDATES {
+            *tagged += 1;
+            wanted = true;
+        }
+    } else if !wanted {
+        let possible = if place < TCP_OPENING {
+            *opening & opening::REFUSED == 0
+        } else {
+            *opening & opening::BEGUN == 0
+        };
+        if possible && *opening & opening::EARLY < TCP_EARLY {
+            *opening += 1;
+            wanted = true;
+        }
+    }
+    wanted
 }

@@ -115,10 +115,33 @@ pub struct FlowState {
     pub more: u8,
     /// Number of the last request for more that was honoured.
     pub more_request: u8,
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// TCP: what was seen of each direction's opening; see [`opening`].
+    pub opening: [u8; 2],
     /// Packets per direction with [`LARGE`] payload bytes or more.
     pub large: [u32; 2],
+}
+
+impl FlowState {
+    /// TCP: sequence number of the first payload byte in a direction, if its SYN was seen.
+    #[inline(always)]
+    pub const fn tcp_base(&self, direction: usize) -> Option<u32> {
+        if self.heads >> (direction & 1) & 1 != 0 {
+            Some(self.head[direction & 1])
+        } else {
+            None
+        }
+    }
+}
+
+/// Parts of [`FlowState::opening`].
+pub mod opening {
+    /// The first payload byte was seen.
+    pub const BEGUN: u8 = 1 << 7;
+    /// What the stream begins with can't be evidence: nothing of it is sent up any more.
+    pub const REFUSED: u8 = 1 << 6;
+    /// Payloads from behind the first byte sent up so far, which came before their turn or whose
+    /// beginning was too short to tell.
+    pub const EARLY: u8 = BEGUN - 1 - REFUSED;
 }
 
 /// Payload bytes from which a packet is more than voice: video comes in packets of 400 to 490 or
@@ -399,6 +422,7 @@ const _: () = {
     assert!(size_of::<FlowState>() == 64);
     assert!(core::mem::offset_of!(FlowState, heads) == 48);
     assert!(core::mem::offset_of!(FlowState, large) == 56);
+    assert!(core::mem::offset_of!(FlowState, opening) == 54);
     assert!(size_of::<Verdict>() == 8);
     assert!(size_of::<PolicyEntry>() == 4);
     assert!(size_of::<ActionEntry>() == 4);

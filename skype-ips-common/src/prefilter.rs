@@ -19,10 +19,11 @@ pub const TCP_FAKE_CLIENT: u32 = 1 << 3;
 pub const TCP_FAKE_SERVER: u32 = 1 << 4;
 /// TCP opening: a TLS record of length zero, or one of the two login heads.
 pub const TCP_LOGIN: u32 = 1 << 5;
-/// TCP opening of 48 to 111 bytes whose tail obeys the generator's first relation, or is too
-/// short for one.
+/// TCP opening of 48 to 127 bytes (111, and what may follow in the same segment) whose tail obeys
+/// the generator's first relation, or a shorter one that may be random.
 pub const TCP_KEY_EXCHANGE: u32 = 1 << 6;
-/// TCP opening that obeys three relations of the legacy stream, or is too short to tell.
+/// TCP opening that obeys three relations of the legacy stream, or a shorter one that may be
+/// random.
 pub const TCP_LEGACY: u32 = 1 << 7;
 /// UDP: a part of a big answer (type f, byte 6 is 02), whose bytes 7-10 are an IV.
 pub const UDP_FRAGMENT: u32 = 1 << 8;
@@ -39,12 +40,23 @@ pub const UDP_QUIC_INITIAL: u32 = 1 << 12;
 /// UDP: a STUN message, told by the cookie in its header (RFC 8489, section 5) or, as Microsoft's
 /// relays still speak it, in its first attribute (MS-TURN).
 pub const UDP_STUN: u32 = 1 << 13;
+/// TCP opening: what a client says to an HTTP proxy (CONNECT) or a SOCKS proxy.
+pub const TCP_PROXY: u32 = 1 << 14;
 /// UDP: a request to map a port of the sender's, by NAT-PMP or PCP.
 pub const UDP_PORT_MAPPING: u32 = 1 << 16;
 /// UDP: a datagram from or to port 12340, that of SkypeOut's gateways.
 pub const UDP_SKYPEOUT: u32 = 1 << 17;
+/// All that a TCP opening can satisfy.
+const TCP_ALL: u32 = TCP_FAKE_CLIENT
+    | TCP_FAKE_SERVER
+    | TCP_LOGIN
+    | TCP_KEY_EXCHANGE
+    | TCP_LEGACY
+    | TCP_CLIENT_HELLO
+    | TCP_HTTP_GET
+    | TCP_PROXY;
 /// Every predicate, with the word that detection packs choose it by.
-pub const WORDS: [(u32, &str); 16] = [
+pub const WORDS: [(u32, &str); 17] = [
     (UDP_IV, "udp-iv"),
     (UDP_ANSWER, "udp-answer"),
     (UDP_RESEND, "udp-resend"),
@@ -59,6 +71,7 @@ pub const WORDS: [(u32, &str); 16] = [
     (UDP_DNS, "udp-dns"),
     (UDP_QUIC_INITIAL, "udp-quic-initial"),
     (UDP_STUN, "udp-stun"),
+    (TCP_PROXY, "tcp-proxy"),
     (UDP_PORT_MAPPING, "udp-port-mapping"),
     (UDP_SKYPEOUT, "udp-skypeout"),
 ];
@@ -227,14 +240,16 @@ pub fn udp_of_port<P: Packet>(
     }
 }
 
-/// The predicates that the first payload segment of a TCP direction satisfies.
+/// The predicates that the first payload segment of a TCP direction satisfies, or may satisfy with
+/// the bytes that follow.
 #[inline(always)]
 pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
-    if len < 5 {
-        return 0;
+    // Nothing can be told of so few bytes, nor of what a capture cut off.
+    if len < 4 {
+        return TCP_ALL;
     }
     let Some(head) = packet.u32(offset) else {
-        return 0;
+        return TCP_ALL;
     };
     if head == 0x8046_0103 {
         return TCP_FAKE_CLIENT;
@@ -250,76 +265,113 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     if head == u32::from_be_bytes(*b"GET ") {
         return TCP_HTTP_GET;
     }
+    if head == u32::from_be_bytes(*b"CONN") {
+        return TCP_PROXY;
+    }
     if head == 0x1703_0100 {
         return record(packet, offset, len);
     }
-    let mut found = 0;
-    if (48..=111).contains(&len) && key_exchange(packet, offset, len) {
+    let mut found = socks(head);
+    let random = may_be_random(packet, offset, len, head);
+    if (len < 50 && random) || ((50..=127).contains(&len) && key_exchange(packet, offset)) {
         found |= TCP_KEY_EXCHANGE;
     }
-    if len >= 14 && legacy(packet, offset, len) {
+    if (len < 20 && random) || (len >= 20 && legacy(packet, offset)) {
         found |= TCP_LEGACY;
     }
     found
+}
+
+/// What a client of a SOCKS proxy says first: version 5 and a list of one to eight methods, the
+/// first of them none, GSSAPI or a password; or version 4 and CONNECT.
+#[inline(always)]
+fn socks(head: u32) -> u32 {
+    let greeting = (0x0501..=0x0508).contains(&(head >> 16)) && head >> 8 & 0xff <= 2;
+    if greeting || head >> 16 == 0x0401 {
+        TCP_PROXY
+    } else {
+        0
+    }
+}
+
+/// Whether the first 16 bytes, as far as there are any, may be random ones. Text has no byte over
+/// 7f; random bytes have none with odds of 2^-8 (8 bytes), 2^-12 (12) and 2^-16 (16). Fewer than
+/// eight aren't told.
+#[inline(always)]
+fn may_be_random<P: Packet>(packet: &P, offset: u32, len: u32, head: u32) -> bool {
+    if len < 8 {
+        return true;
+    }
+    let Some(second) = packet.u32(offset + 4) else {
+        return true;
+    };
+    let mut all = head | second;
+    if len >= 12 {
+        all |= packet.u32(offset + 8).unwrap_or(u32::MAX);
+    }
+    if len >= 16 {
+        all |= packet.u32(offset + 12).unwrap_or(u32::MAX);
+    }
+    all & 0x8080_8080 != 0
 }
 
 /// A handshake record of any version up to 1.3: does a ClientHello begin in it?
 #[inline(always)]
 fn client_hello<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     if len < 6 {
-        return 0;
+        return TCP_CLIENT_HELLO;
     }
     match packet.u16(offset + 4) {
-        Some(word) if word & 0xff == 0x01 => TCP_CLIENT_HELLO,
-        _ => 0,
+        Some(word) if word & 0xff != 0x01 => 0,
+        _ => TCP_CLIENT_HELLO,
     }
 }
 
 /// A record of TLS 1.0: is it one of those that only Skype sends?
 #[inline(always)]
 fn record<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
+    let either = TCP_LOGIN | TCP_FAKE_SERVER;
+    if len < 5 {
+        return either;
+    }
     let Some(low) = packet.u16(offset + 3) else {
-        return 0;
+        return either;
     };
     // Byte 3 is the high byte of the record's length and zero here (it ended the head).
     if low & 0xff == 0 {
         return TCP_LOGIN;
     }
-    if len < 15 {
-        return 0;
+    if len < 9 {
+        return either;
     }
-    let Some(body) = packet.u32(offset + 5) else {
-        return 0;
-    };
-    if body == 0x4103_0009 || body == 0x42cd_efe7 {
-        return TCP_LOGIN;
+    match packet.u32(offset + 5) {
+        Some(0x4103_0009 | 0x42cd_efe7) => return TCP_LOGIN,
+        Some(0x0200_0046) | None => {}
+        Some(_) => return 0,
+    }
+    if len < 15 {
+        return TCP_FAKE_SERVER;
     }
     match packet.u32(offset + 11) {
-        Some(0x401b_e486) => TCP_FAKE_SERVER,
-        _ => 0,
+        Some(0x401b_e486) | None => TCP_FAKE_SERVER,
+        Some(_) => 0,
     }
 }
 
 /// The padding after the 48-byte key exchange value is a run of the generator's low bytes.
 #[inline(always)]
-fn key_exchange<P: Packet>(packet: &P, offset: u32, len: u32) -> bool {
-    if len < 50 {
-        return true;
-    }
+fn key_exchange<P: Packet>(packet: &P, offset: u32) -> bool {
     match packet.u16(offset + 48) {
         Some(pair) => lcg::next_byte((pair >> 8) as u8) == pair as u8,
-        None => false,
+        None => true,
     }
 }
 
 /// Keystream reuse makes `s[6+i] ^ s[16+i] ^ P[i]`, `P` = 00 00 00 01 .., a generator run.
 #[inline(always)]
-fn legacy<P: Packet>(packet: &P, offset: u32, len: u32) -> bool {
-    if len < 20 {
-        return true;
-    }
+fn legacy<P: Packet>(packet: &P, offset: u32) -> bool {
     let (Some(first), Some(second)) = (packet.u32(offset + 6), packet.u32(offset + 16)) else {
-        return false;
+        return true;
     };
     let [a, b, c, d] = (first ^ second ^ 0x0000_0001).to_be_bytes();
     lcg::next_byte(a) == b && lcg::next_byte(b) == c && lcg::next_byte(c) == d

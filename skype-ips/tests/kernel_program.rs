@@ -23,7 +23,8 @@ use skype_ips::kernel::{MemoryTables, Programs, ShardTables, VerdictTables};
 use skype_ips::policy::{Compiled, Config, Mode, from_mapped};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
-    Counter, FlowKey, FlowState, GateConfig, Hook, Interface, UDP, Verdict, kind, mapped,
+    Counter, FlowKey, FlowState, GateConfig, Hook, INBOUND, Interface, OUTBOUND, UDP, Verdict,
+    kind, mapped,
 };
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Link, Slice, headers};
@@ -292,12 +293,15 @@ fn compare(twins: &mut Twins, file: &Path, through: Through) -> (u64, u64) {
             .data
             .get(headers.payload_offset as usize..)
             .unwrap_or_default();
+        let direction = if outbound { OUTBOUND } else { INBOUND };
+        let flow = twins.memory.flow_state(&key);
         let packet = Packet {
             number: record.number,
             now: record.timestamp,
             key,
             outbound,
             tcp_seq: headers.tcp_seq,
+            tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
             payload: &payload[..payload.len().min(headers.payload_len as usize)],
             payload_len: headers.payload_len,
         };

@@ -35,21 +35,31 @@ struct Trial {
 }
 
 impl Trial {
-    /// The one place where a packet is made; 20 milliseconds after the last, so that nothing is
-    /// forgotten for its age.
     fn packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) {
-        self.counted_packet(key, outbound, payload, 1);
+        self.made(key, outbound, (0, payload), 1);
     }
 
     /// The same, the gate having counted so many of them.
     fn counted_packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8], count: u64) {
+        self.made(key, outbound, (0, payload), count);
+    }
+
+    /// The same, so many bytes behind the start of its stream.
+    fn segment(&mut self, key: FlowKey, outbound: bool, at: u32, payload: &[u8]) {
+        self.made(key, outbound, (at, payload), 1);
+    }
+
+    /// The one place where a packet is made; 20 milliseconds after the last, so that nothing is
+    /// forgotten for its age.
+    fn made(&mut self, key: FlowKey, outbound: bool, (at, payload): (u32, &[u8]), count: u64) {
         self.now += MILLISECOND / 50;
         let packet = Packet {
             number: 1,
             now: self.now,
             key,
             outbound,
-            tcp_seq: 1,
+            tcp_seq: 1 + at,
+            tcp_base: Some(1),
             payload,
             payload_len: payload.len() as u32,
         };
@@ -124,6 +134,14 @@ fn proved_endpoint(trial: &mut Trial, number: u32) {
 fn busy_connection(trial: &mut Trial, number: u32) {
     trial.packet(flow(TCP, 1, number), true, &[7; 14]);
     trial.packet(flow(TCP, 1, number), false, &[9; 1400]);
+}
+
+/// Nothing but what comes before its turn, in as many pieces as are kept and more.
+fn overtaken_connection(trial: &mut Trial, number: u32) {
+    for at in (2..250).step_by(12) {
+        trial.segment(flow(TCP, 4, number), true, at, &[0x87; 8]);
+        trial.segment(flow(TCP, 4, number), false, at, &[0x99; 8]);
+    }
 }
 
 fn connection(trial: &mut Trial, number: u32) {
@@ -242,6 +260,7 @@ fn a_million_of_everything_stays_in_bounds() {
         ("media", FULL, media),
         ("found media", FULL, found_media),
         ("unfinished hellos", HELLOS, unfinished_hello),
+        ("overtaken connections", FULL, overtaken_connection),
     ] {
         for number in 0..count {
             one(&mut trial, number);

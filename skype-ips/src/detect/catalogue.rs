@@ -48,7 +48,7 @@ pub const CATALOGUE: &[(&str, &str)] = &[
     ),
     (
         "tcp-key-exchange",
-        "The first segment is a key, and padding from Skype's number generator.",
+        "The connection opens with a key, and padding from Skype's number generator.",
     ),
     (
         "tcp-legacy-stream",
@@ -109,6 +109,10 @@ pub const CATALOGUE: &[(&str, &str)] = &[
         "The host's Skype is known, and has sent something in the last five minutes.",
     ),
     (
+        "proxy-target",
+        "The client asks a proxy for a connection to a name that is Skype's alone.",
+    ),
+    (
         "quic-server-name",
         "The client asks a QUIC server for a name that is Skype's alone.",
     ),
@@ -137,7 +141,7 @@ mod tests {
     use super::*;
 
     /// Words in quotes that are written like names of evidence and are none.
-    const OTHERS: [&str; 1] = ["user-agent"];
+    const OTHERS: [&str; 2] = ["user-agent", "content-length"];
 
     fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));

@@ -201,22 +201,26 @@ pub fn judge(heads: &[Head; 2], acquainted: bool, names: &Names) -> Judgement {
             .citing_stream(other, 0..5, says);
         return Judgement::Proved(Kind::Login, evidence);
     }
-    let mut bits = 0;
-    let mut exchange = Evidence::new("tcp-key-exchange", 0);
-    for (head, other) in [(one, other), (other, one)] {
-        if let Outcome::Yes(more) = tcp::key_exchange(head.first_segment(), head.first_len()) {
-            bits += more;
-            exchange = exchange.citing_stream(
-                head,
-                tcp::KEY_LEN..head.first_segment().len(),
-                "padding behind a key: each byte is 205 times the one before plus 113, modulo 256",
-            );
-            // What it lacks the other end's padding can still bring.
-            open |= other.bytes().is_empty();
-        }
-    }
+    let padding = [one, other].map(|head| tcp::key_exchange(head.bytes(), head.first_len()));
+    let bits = tcp::key_exchange_bits(padding[0], padding[1]);
     if bits >= PROOF {
-        return Judgement::Proved(Kind::Signaling, Evidence { bits, ..exchange });
+        let mut exchange = Evidence::new("tcp-key-exchange", bits);
+        for (head, padding) in heads.iter().zip(padding) {
+            if padding.relations > 0 {
+                let end = tcp::KEY_LEN + 1 + padding.relations as usize;
+                exchange = exchange.citing_stream(
+                    head,
+                    tcp::KEY_LEN..end,
+                    "padding behind a key: each byte is 205 times the one before plus 113, modulo 256",
+                );
+            }
+        }
+        return Judgement::Proved(Kind::Signaling, exchange);
+    }
+    for (padding, other) in [(padding[0], other), (padding[1], one)] {
+        // What it lacks the other end's padding can still bring.
+        let lacks = padding.relations > 0 || padding.whole;
+        open |= padding.open || (lacks && other.bytes().is_empty());
     }
     if open {
         Judgement::Open

@@ -30,10 +30,15 @@ pub const PROOF: i32 = 42;
 const SECOND: u64 = 1_000_000_000;
 /// Where the IV stands in a type-2 datagram.
 const IV: Range<u32> = 3..7;
-/// Steps back that are evidence: datagrams can overtake each other at the start of a sequence.
-const REORDERED: u32 = 64;
-/// Steps back that are at least not held against the endpoint.
+/// Most steps back that are evidence, because datagrams can overtake each other: a busy node takes
+/// 52 a second. A state anywhere in there, also between two others, is as improbable as one so
+/// far on, since the odds count both ways.
 const OVERTAKEN: u32 = 1024;
+/// States of a sequence that are evidence although they come late: two of three can.
+const MOST_LATE: u8 = 2;
+/// States of a sequence that are remembered, so that none counts twice: more than these in
+/// a cycle would be evidence enough.
+const SEEN: usize = 4;
 /// What it counts that a state goes on from another port of the same host, where Skype was proved:
 /// 24 bits are enough then. Of 10^5 look-alikes a day from other ports of such hosts that is one
 /// wrong port in half a year, on a host that runs Skype.
@@ -90,8 +95,10 @@ struct Head {
     sent: Sent,
     /// The datagram's number.
     packet: u64,
-    /// Whether another state led here.
-    extended: bool,
+    /// The newest states of the sequence, this one too.
+    seen: [u32; SEEN],
+    /// States that counted although they came late.
+    late: u8,
     /// Whether another port of the host sent it.
     inherited: bool,
 }
@@ -109,6 +116,17 @@ enum Relation {
 }
 
 impl Head {
+    fn having_seen(mut self, iv: u32) -> Self {
+        self.seen.rotate_right(1);
+        self.seen[0] = iv;
+        self
+    }
+
+    /// Whether a state that lies a few steps back may count.
+    fn takes_late(&self, iv: u32) -> bool {
+        self.late < MOST_LATE && !self.seen.contains(&iv)
+    }
+
     fn age(&self, now: u64) -> u64 {
         now.saturating_sub(self.at)
     }
@@ -193,23 +211,23 @@ impl Generator {
                         at: now,
                         sent,
                         packet,
-                        extended: true,
                         inherited: false,
+                        ..head.having_seen(sent.iv)
                     });
                     let bits = odds(steps, compared) + known_host(&head);
                     self.credit(bits, bonus, companion);
                     self.pair(&head, (packet, sent.iv), (steps, false), companion);
                     return Trial::Fits;
                 }
-                Relation::Earlier(steps) if steps <= REORDERED && !head.extended => {
+                Relation::Earlier(steps) if head.takes_late(sent.iv) => {
                     let bonus = if follows(head.sent.id, sent.id) {
                         13
                     } else {
                         0
                     };
                     self.heads[place] = Some(Head {
-                        extended: true,
-                        ..head
+                        late: head.late + 1,
+                        ..head.having_seen(sent.iv)
                     });
                     self.credit(odds(steps, compared), bonus, companion);
                     self.pair(&head, (packet, sent.iv), (steps, true), companion);
@@ -275,7 +293,8 @@ impl Generator {
                 at: now,
                 sent,
                 packet,
-                extended: false,
+                seen: [sent.iv; SEEN],
+                late: 0,
                 inherited: false,
             });
         }
@@ -284,7 +303,7 @@ impl Generator {
     /// The start of a case against another port of the same host, on which the program may go on.
     pub fn heir(&self) -> Self {
         let inherit = |head: Head| Head {
-            extended: true,
+            late: MOST_LATE,
             inherited: true,
             ..head
         };

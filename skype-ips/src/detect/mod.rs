@@ -15,6 +15,7 @@
 //! * [`media`]: what a flow known to be Skype carries (`media-statistics`), [`skypeout`]: voice to
 //!   the telephone network
 //! * [`mapping`]: requests to map the port on which a host listens (`port-mapping`)
+//! * [`proxy`]: what goes before an opening through a proxy (`proxy-target`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
 //! * [`stun`]: Microsoft's dialect, which media of late Skype and of Teams begin with
@@ -41,6 +42,7 @@ pub mod login;
 pub mod mapping;
 pub mod media;
 pub mod names;
+pub mod proxy;
 pub mod quic;
 pub mod skypeout;
 pub mod stream;

@@ -9,25 +9,69 @@ pub const KEY_LEN: usize = 48;
 /// Most bytes of padding after it.
 pub const MAX_PADDING: usize = 63;
 
-/// `tcp-key-exchange`, one direction: `segment` is the first one as far as it is at hand, `len`
-/// its length on the wire. Everything after the value is a run of the generator's low bytes.
-/// Eight bits per relation; 0 to 3 bytes of padding are possible and prove little, so the caller
-/// adds up both directions.
-pub fn key_exchange(segment: &[u8], len: u32) -> Outcome {
-    if !(KEY_LEN..=KEY_LEN + MAX_PADDING).contains(&(len as usize)) {
-        return Outcome::No;
-    }
-    let padding = segment.get(KEY_LEN..).unwrap_or_default();
-    let relations = padding.len().saturating_sub(1);
-    if lcg::run_length(padding) < relations {
-        Outcome::No
+/// Bytes of the hash that either end sends next.
+const HASH_LEN: usize = 8;
+
+/// What a stream's head has of a key exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Pairs of bytes in a row, right behind the value, of which the second follows from the first.
+    pub relations: u32,
+    /// Whether the first segment ends with them.
+    pub whole: bool,
+    /// Whether the bytes that follow can bring more.
+    pub open: bool,
+}
+
+/// `tcp-key-exchange`, one direction: behind a value of 48 bytes a run of the generator's low
+/// bytes. `first_len` is the length of the first segment on the wire. One that holds the value has
+/// nothing behind the run, unless it was sent again together with the hash; in smaller pieces
+/// nobody knows where the padding ends.
+pub fn key_exchange(stream: &[u8], first_len: u32) -> Padding {
+    let none = Padding::default();
+    let first_len = first_len as usize;
+    let Some(behind) = stream.get(KEY_LEN..) else {
+        let open = !stream.is_empty() && may_be_random(stream);
+        return Padding { open, ..none };
+    };
+    let relations = lcg::run_length(behind);
+    // What a capture cut off doesn't count.
+    let of_first = behind.len().min(first_len.saturating_sub(KEY_LEN));
+    let padding = if relations == 0 {
+        of_first.min(1)
     } else {
-        Outcome::Yes(8 * relations as u32)
+        relations + 1
+    };
+    let whole = first_len >= KEY_LEN && padding == of_first;
+    let known = first_len < KEY_LEN || padding >= of_first || padding + HASH_LEN == of_first;
+    if padding > MAX_PADDING || !known {
+        return none;
+    }
+    Padding {
+        relations: relations as u32,
+        whole,
+        open: padding >= behind.len() && may_be_random(stream),
     }
 }
 
-/// Length of the oldest clients' first segment, shorter than the test needs.
-const SHORTEST_OPENING: usize = 14;
+/// Odds as bits of the padding of both directions together: eight for each relation. Where nobody
+/// knows the ends of two runs, any parts of them can make the sum: up to eight ways, three bits.
+pub fn key_exchange_bits(one: Padding, other: Padding) -> u32 {
+    let bits = 8 * (one.relations + other.relations);
+    let known = |padding: Padding| padding.whole || padding.relations == 0;
+    if known(one) && known(other) {
+        bits
+    } else {
+        bits.saturating_sub(3)
+    }
+}
+
+/// Whether bytes may be random ones: text has none over 7f, and 16 random bytes have one but for
+/// once in 2^16. Only for what is worth waiting for; fewer than eight aren't told.
+fn may_be_random(stream: &[u8]) -> bool {
+    stream.len() < 8 || stream.iter().take(16).any(|byte| !byte.is_ascii())
+}
+
 /// What the first message holds at stream offset 6, after a sequence number of two bytes.
 const CLEAR: [u8; 7] = [0, 0, 0, 1, 0, 0, 0];
 /// Where the first message's part of the keystream is, and where the same part is used again.
@@ -39,7 +83,7 @@ const SECOND_USE: usize = 16;
 /// run of the generator's low bytes.
 pub fn legacy_stream(stream: &[u8]) -> Outcome {
     let Some(second) = stream.get(SECOND_USE..SECOND_USE + CLEAR.len()) else {
-        return if stream.len() >= SHORTEST_OPENING {
+        return if may_be_random(stream) {
             Outcome::Short
         } else {
             Outcome::No

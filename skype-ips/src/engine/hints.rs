@@ -69,13 +69,14 @@ impl Engine {
 
 /// `tcp-key-exchange` with too little padding for proof, lifted by what else the host did.
 pub(super) fn lifted(heads: &[Head; 2], support: &[Evidence]) -> Option<Evidence> {
-    let mut exchange = Evidence::new("tcp-key-exchange", 0);
-    for head in heads {
-        let segment = head.first_segment();
-        if let crate::detect::Outcome::Yes(bits) = tcp::key_exchange(segment, head.first_len()) {
-            exchange.bits += bits;
+    let padding = [0, 1].map(|end| tcp::key_exchange(heads[end].bytes(), heads[end].first_len()));
+    let bits = tcp::key_exchange_bits(padding[0], padding[1]);
+    let mut exchange = Evidence::new("tcp-key-exchange", bits);
+    for (head, padding) in heads.iter().zip(padding) {
+        if padding.relations > 0 {
+            let end = tcp::KEY_LEN + 1 + padding.relations as usize;
             let says = "padding behind a key, as far as there is any";
-            exchange = exchange.citing_stream(head, tcp::KEY_LEN..segment.len(), says);
+            exchange = exchange.citing_stream(head, tcp::KEY_LEN..end, says);
         }
     }
     let supporting = support.iter().map(|one| one.bits).sum::<u32>();

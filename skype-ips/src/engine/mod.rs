@@ -62,6 +62,9 @@ pub struct Packet<'a> {
     pub outbound: bool,
     /// TCP sequence number of the payload's first byte; 0 for UDP.
     pub tcp_seq: u32,
+    /// TCP sequence number of its stream's first byte, if the SYN was seen. Without it the first
+    /// segment that comes is taken for the start.
+    pub tcp_base: Option<u32>,
     /// The payload, perhaps cut off.
     pub payload: &'a [u8],
     /// The payload's length on the wire.

@@ -8,6 +8,10 @@ use crate::detect::Evidence;
 use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
 use crate::detect::http::Purpose;
+use crate::detect::names::Names;
+use crate::detect::proxy::{self, Dialogue, Target};
+use crate::detect::stream::{Head, Segment};
+use crate::hosts::flows::{DIALOGUES, Opening};
 use crate::hosts::names::Sighting;
 use crate::policy::Class;
 
@@ -21,6 +25,80 @@ fn stream_link(steps: u32) -> Option<Evidence> {
     (1..=LINKED)
         .contains(&steps)
         .then(|| Evidence::new("tcp-udp-generator", bits()))
+}
+
+/// What the ends have said if `client` is a proxy's client.
+fn dialogue_of(heads: &[Head; 2], client: usize) -> (Dialogue, Option<Target>) {
+    let [asked, answered] = [&heads[client], &heads[client ^ 1]];
+    match proxy::read(asked.bytes(), answered.bytes()) {
+        // It may have begun before what was seen of it.
+        (Dialogue::No | Dialogue::Refused, _) if !answered.is_told() => {
+            proxy::read(asked.bytes(), &[])
+        }
+        read => read,
+    }
+}
+
+/// What a proxy's client and its peer may have said by now. The client goes on after the consent
+/// only, but perhaps not all of the dialogue was captured, or not in its order. The rest may still
+/// come, so nothing is skipped for good.
+fn behind_unheard(heads: &[Head; 2], client: usize) -> [Head; 2] {
+    let mut behind = heads.clone();
+    behind[client ^ 1].skip_gap();
+    for _ in 0..DIALOGUES {
+        let [asked, answered] = [client, client ^ 1].map(|end| behind[end].bytes());
+        let lens = match proxy::read(asked, answered).0 {
+            Dialogue::Consent(lens) | Dialogue::Again(lens) => lens,
+            _ => match proxy::read(asked, &[]).0 {
+                Dialogue::Asked(len) => [len, 0],
+                _ => break,
+            },
+        };
+        behind[client].skip(lens[0]);
+        behind[client ^ 1].skip(lens[1]);
+    }
+    behind
+}
+
+/// Tries every test on what both ends have said, or on what they said behind a proxy's consent.
+fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement {
+    let mut dialogue = Dialogue::No;
+    while opening.may_be_proxied() {
+        let heads = opening.heads();
+        let roles = [OUTBOUND, INBOUND].map(|client| (client, dialogue_of(heads, client)));
+        let of_proxy = |(_, (dialogue, _)): &(usize, (Dialogue, _))| *dialogue != Dialogue::No;
+        let Some((client, (said, target))) = roles.into_iter().find(of_proxy) else {
+            break;
+        };
+        if let Some(evidence) = target.and_then(|target| target.evidence(&heads[client], names)) {
+            return Judgement::Proved(Kind::Service(Purpose::Other), evidence);
+        }
+        dialogue = said;
+        match said {
+            Dialogue::Again(lens) => opening.begin_again(client, lens, false),
+            Dialogue::Consent(lens) => opening.begin_again(client, lens, true),
+            Dialogue::Asked(_) => {
+                let behind = behind_unheard(heads, client);
+                let proved = |heads| match judge(heads, acquainted, names) {
+                    proved @ Judgement::Proved(..) => Some(proved),
+                    _ => None,
+                };
+                let proved = proved(&behind).or_else(|| proved(heads));
+                return proved.unwrap_or(Judgement::Open);
+            }
+            Dialogue::No | Dialogue::Open | Dialogue::Refused => break,
+        }
+    }
+    let heads = opening.heads();
+    let silent = heads.iter().any(|head| head.bytes().is_empty());
+    match (judge(heads, acquainted, names), dialogue) {
+        (proved @ Judgement::Proved(..), _) => proved,
+        (_, Dialogue::Refused) => Judgement::Foreign,
+        (_, Dialogue::Open | Dialogue::Again(_)) => Judgement::Open,
+        // The gate doesn't know where these openings begin.
+        (Judgement::Nothing, _) if opening.is_behind_proxy() && silent => Judgement::Open,
+        (judgement, _) => judgement,
+    }
 }
 
 impl Engine {
@@ -39,19 +117,23 @@ impl Engine {
         let program = self.endpoints.spoken(key.zone, &key.inside);
         let roomy = self.flows.has_room_for_hellos();
         let opening = self.flows.opening(key, now);
-        let new = opening.place(
-            direction,
-            packet.tcp_seq,
-            packet.payload,
-            packet.payload_len,
-            packet.number,
-            roomy,
-        );
+        let segment = Segment {
+            seq: packet.tcp_seq,
+            base: packet.tcp_base,
+            payload: packet.payload,
+            len: packet.payload_len,
+            packet: packet.number,
+        };
+        let new = opening.place(direction, &segment, roomy);
         // A first segment that is sent again was not answered.
         let again = !new && !support.is_empty() && !packet.payload.is_empty();
         if !new && !again {
-            return Answer::default();
+            return Answer {
+                more: opening.request_still(),
+                ..Answer::default()
+            };
         }
+        let judgement = examine(opening, acquainted, &self.knowledge.names);
         let link = program.and_then(|generator| {
             let head = &opening.heads()[OUTBOUND];
             let word = u32::from_be_bytes(*head.bytes().first_chunk()?);
@@ -67,7 +149,7 @@ impl Engine {
         });
         let names = &self.knowledge.names;
         let mut hints = Vec::new();
-        let judgement = match judge(opening.heads(), acquainted, names) {
+        let judgement = match judgement {
             Judgement::Open | Judgement::Nothing if link.is_some() => link
                 .map_or(Judgement::Nothing, |link| {
                     Judgement::Proved(Kind::Signaling, link)
@@ -124,9 +206,12 @@ impl Engine {
                     ..Answer::default()
                 }
             }
-            _ if !new => Answer::default(),
+            _ if !new => Answer {
+                more: opening.request_still(),
+                ..Answer::default()
+            },
             Judgement::Open => Answer {
-                more: opening.request(),
+                more: opening.request(true),
                 ..Answer::default()
             },
             Judgement::Foreign => {
@@ -135,6 +220,7 @@ impl Engine {
             }
             Judgement::Nothing => {
                 // The other end may open with proof of its own.
+                opening.request(false);
                 if opening.heads().iter().all(|head| !head.bytes().is_empty()) {
                     opening.close();
                 }

@@ -8,6 +8,7 @@ mod clock;
 mod counters;
 mod events;
 mod gate;
+mod proxies;
 mod rundir;
 mod shard;
 mod shared;
@@ -307,6 +308,13 @@ impl Gateway {
                     hook.link.name
                 );
             }
+        }
+        for port in proxies::listening() {
+            tracing::warn!(
+                "something listens on TCP port {port} here, where proxies do: what hosts send through a proxy on the \
+                 gateway is not forwarded, so Skype in it is neither seen nor stopped; let the proxy itself refuse \
+                 CONNECT to ports and hosts that need none, or run it on a host behind the gateway"
+            );
         }
         let mut gates = Vec::new();
         for _ in &queues {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashMap;
 use skype_ips_common::gate::{Outcome, Side, judge};
-use skype_ips_common::layout::{FlowKey, TCP, Verdict, kind};
+use skype_ips_common::layout::{FlowKey, INBOUND, OUTBOUND, TCP, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
@@ -230,12 +230,22 @@ impl<Q: Queue> Shard<Q> {
             }
         }
         self.packets += 1;
+        let outbound = side == Side::InsideIngress;
+        let direction = if outbound { OUTBOUND } else { INBOUND };
+        let tcp_base = match key.protocol {
+            TCP => self
+                .gate
+                .flow(&key)
+                .and_then(|flow| flow.tcp_base(direction)),
+            _ => None,
+        };
         let packet = Packet {
             number: self.packets,
             now,
             key,
-            outbound: side == Side::InsideIngress,
+            outbound,
             tcp_seq: headers.tcp_seq,
+            tcp_base,
             payload,
             payload_len: headers.payload_len,
         };

@@ -3,7 +3,7 @@
 use skype_ips_common::layout::{Address, FlowKey};
 
 use super::Recent;
-use crate::detect::stream::{Head, Placed};
+use crate::detect::stream::{Head, Placed, Segment};
 use crate::detect::udp::Exchanges;
 
 const SECOND: u64 = 1_000_000_000;
@@ -19,43 +19,42 @@ pub const ACQUAINTANCE_LIFE: u64 = 300 * SECOND;
 ///
 /// [`KEPT_HELLO`]: crate::detect::stream::KEPT_HELLO
 const LONG_HEADS: usize = 4096;
-/// Requests for more packets per flow.
-const REQUESTS: u8 = 2;
-/// Packets asked for at once: the rest of an opening, the answer, and one repetition.
-const REQUESTED: u8 = 3;
+/// Requests for more packets per dialogue: with a proxy, and then through it.
+const REQUESTS: u8 = 4;
+/// Packets asked for at once: the rest of an opening, the answer, and a repetition or two.
+const REQUESTED: u8 = 4;
+/// Times that both ends may begin anew: when a proxy asks for a password or consents, and with the
+/// next proxy of a chain.
+pub const DIALOGUES: u8 = 3;
 
 /// The openings of a TCP flow.
 #[derive(Clone, Debug, Default)]
 pub struct Opening {
     heads: [Head; 2],
     closed: bool,
+    /// Whether a test lacks bytes.
+    waiting: bool,
     requests: u8,
     coming: u8,
+    dialogues: u8,
+    behind_proxy: bool,
 }
 
 impl Opening {
     /// Takes in a segment of direction 0 or 1; true if there is something new to judge. A
-    /// segment of another connection between the same ports begins a new opening. `packet` is its number. `roomy` says
+    /// segment of another connection between the same ports begins a new opening. `roomy` says
     /// whether there is memory for the whole of a ClientHello.
-    pub fn place(
-        &mut self,
-        direction: usize,
-        seq: u32,
-        payload: &[u8],
-        len: u32,
-        packet: u64,
-        roomy: bool,
-    ) -> bool {
+    pub fn place(&mut self, direction: usize, segment: &Segment<'_>, roomy: bool) -> bool {
         self.coming = self.coming.saturating_sub(1);
-        let mut placed = self.heads[direction & 1].place(seq, payload, len, packet, roomy);
+        let mut placed = self.heads[direction & 1].place(segment, roomy);
         if placed == Placed::Foreign {
             *self = Self::default();
-            placed = self.heads[direction & 1].place(seq, payload, len, packet, roomy);
+            placed = self.heads[direction & 1].place(segment, roomy);
         }
         if self.closed {
             self.heads[direction & 1].forget_bytes();
         }
-        placed == Placed::New && !self.closed
+        matches!(placed, Placed::New | Placed::Early) && !self.closed
     }
 
     /// Both directions.
@@ -63,10 +62,11 @@ impl Opening {
         &self.heads
     }
 
-    /// How many packets to ask for while a test is open: none while some are on their way, and
-    /// none after a few requests.
-    pub fn request(&mut self) -> u8 {
-        if self.coming > 0 || self.requests >= REQUESTS {
+    /// How many packets to ask for, now that a test lacks bytes (`waiting`) or none does: none
+    /// while some are on their way, and none after a few requests.
+    pub fn request(&mut self, waiting: bool) -> u8 {
+        self.waiting = waiting;
+        if !waiting || self.coming > 0 || self.requests >= REQUESTS {
             return 0;
         }
         self.requests += 1;
@@ -74,9 +74,35 @@ impl Opening {
         REQUESTED
     }
 
+    /// The same after a segment that brought nothing: what was asked for may be used up by it.
+    pub fn request_still(&mut self) -> u8 {
+        self.request(self.waiting && !self.closed)
+    }
+
+    /// Whether a dialogue with a proxy may be going on.
+    pub fn may_be_proxied(&self) -> bool {
+        self.dialogues < DIALOGUES
+    }
+
+    /// Whether a proxy has consented: both ends begin again.
+    pub fn is_behind_proxy(&self) -> bool {
+        self.behind_proxy
+    }
+
+    /// Goes on behind a dialogue with a proxy: `lens` bytes of direction `client`, and of the
+    /// other. `consent` says that the proxy has consented.
+    pub fn begin_again(&mut self, client: usize, lens: [usize; 2], consent: bool) {
+        self.heads[client & 1].skip(lens[0]);
+        self.heads[client & 1 ^ 1].skip(lens[1]);
+        self.dialogues += 1;
+        self.behind_proxy |= consent;
+        self.requests = 0;
+    }
+
     /// No test can be completed any more: keeps only where the streams begin.
     pub fn close(&mut self) {
         self.closed = true;
+        self.waiting = false;
         self.heads.iter_mut().for_each(Head::forget_bytes);
     }
 }

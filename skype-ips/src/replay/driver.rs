@@ -7,7 +7,8 @@ use prefix_trie::PrefixSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
-    Address, Counter, EndpointKey, FlowKey, GateConfig, PolicyEntry, UDP, Verdict, kind,
+    Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, OUTBOUND, PolicyEntry, UDP,
+    Verdict, kind,
 };
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
@@ -349,12 +350,16 @@ impl Driver {
         if matches!(headers.fragment, Fragment::Later(_)) {
             return false;
         }
+        let outbound = side == Side::InsideIngress;
+        let direction = if outbound { OUTBOUND } else { INBOUND };
+        let flow = self.tables.flow_state(&key);
         let packet = Packet {
             number: record.number,
             now: self.now,
             key,
-            outbound: side == Side::InsideIngress,
+            outbound,
             tcp_seq: headers.tcp_seq,
+            tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
             payload: payload(record, headers),
             payload_len: headers.payload_len,
         };

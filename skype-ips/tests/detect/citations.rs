@@ -1,5 +1,9 @@
 //! Evidence cites the packets that it rests on, and where in them it stands.
 
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use skype_ips::lab::speech::fake_tls::{CLIENT_HELLO, SERVER_HELLO};
+
 use crate::support::{Trial, bytes, padding, probe, steps, tcp, udp};
 
 const PEER: [u8; 4] = [198, 51, 100, 9];
@@ -80,4 +84,38 @@ fn a_key_exchange_cites_its_padding() {
     };
     assert_eq!(*place, 48..58);
     assert!(says.contains("205 times") && says.contains("113"), "{says}");
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 500, failure_persistence: None, ..Config::default() })]
+
+    /// Pieces that overlap, in any order, of a stream whose SYN was seen: what is cited is what
+    /// the packets held.
+    #[test]
+    fn what_is_cited_of_pieces_is_what_they_held(
+        client in any::<bool>(),
+        cuts in prop::collection::vec((0usize..72, 1usize..40), 0..4),
+        at in 0usize..5,
+    ) {
+        let stream = if client {
+            [&CLIENT_HELLO[..], &padding(77, 16)].concat()
+        } else {
+            SERVER_HELLO.to_vec()
+        };
+        let mut cuts: Vec<_> = cuts
+            .into_iter()
+            .map(|(from, len)| (from, (from + len).min(stream.len())))
+            .collect();
+        cuts.insert(at.min(cuts.len()), (0, stream.len()));
+        let mut trial = Trial::new();
+        for (from, to) in &cuts {
+            trial.piece(tcp(1), true, 5, *from as u32, &stream[*from..*to]);
+        }
+        let mut told = Vec::new();
+        for (packet, part, _) in trial.cited() {
+            let (from, to) = cuts[packet as usize - 1];
+            told.extend_from_slice(&stream[from..to][part.start as usize..part.end as usize]);
+        }
+        prop_assert_eq!(told, stream);
+    }
 }

@@ -8,5 +8,6 @@ mod late;
 mod memory;
 mod names;
 mod never_and_always;
+mod proxies;
 mod support;
 mod vectors;

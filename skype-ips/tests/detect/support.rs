@@ -96,13 +96,38 @@ impl Trial {
         seq: u32,
         payload: &[u8],
     ) -> Answer {
+        self.judge(key, outbound, (seq, None), payload)
+    }
+
+    /// A segment so many bytes behind the start of its stream, whose SYN was seen.
+    pub(crate) fn piece(
+        &mut self,
+        key: FlowKey,
+        outbound: bool,
+        base: u32,
+        at: u32,
+        payload: &[u8],
+    ) -> Answer {
+        let seq = base.wrapping_add(at);
+        self.judge(key, outbound, (seq, Some(base)), payload)
+    }
+
+    /// The one place where a packet is made.
+    fn judge(
+        &mut self,
+        key: FlowKey,
+        outbound: bool,
+        (tcp_seq, tcp_base): (u32, Option<u32>),
+        payload: &[u8],
+    ) -> Answer {
         self.packets += 1;
         let packet = Packet {
             number: self.packets,
             now: self.now,
             key,
             outbound,
-            tcp_seq: seq,
+            tcp_seq,
+            tcp_base,
             payload,
             payload_len: payload.len() as u32,
         };

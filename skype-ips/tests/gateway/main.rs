@@ -12,3 +12,4 @@ mod net;
 mod refusals;
 mod rules;
 mod steady;
+mod streams;

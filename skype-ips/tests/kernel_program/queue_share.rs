@@ -14,7 +14,9 @@ use skype_ips::kernel::VerdictTables as _;
 use skype_ips::policy::{Config, Mode, parse};
 use skype_ips::replay::Conversations;
 use skype_ips_common::gate::Side;
-use skype_ips_common::layout::{Address, FlowKey, GateConfig, PolicyEntry, Verdict};
+use skype_ips_common::layout::{
+    Address, FlowKey, GateConfig, INBOUND, OUTBOUND, PolicyEntry, Verdict,
+};
 use skype_ips_common::parse::{Fragment, Headers, Slice, headers};
 
 use super::{CONFIG, LONGEST, Twins, is_inside, support};
@@ -244,12 +246,15 @@ fn answer(
     };
     let payload = record.data.get(headers.payload_offset as usize..);
     let payload = payload.unwrap_or_default();
+    let direction = if outbound { OUTBOUND } else { INBOUND };
+    let flow = twins.kernel.flow(&key);
     let packet = Packet {
         number: record.number,
         now: record.timestamp,
         key,
         outbound,
         tcp_seq: headers.tcp_seq,
+        tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
         payload: &payload[..payload.len().min(headers.payload_len as usize)],
         payload_len: headers.payload_len,
     };

@@ -13,8 +13,11 @@ pub(crate) fn of(kind: Kind) -> f64 {
         // Eight exchanges, each with an address of 32 bits that nothing else vouches for.
         Kind::Udp(Datagrams::Answers) => 8.0 * 2_f64.powi(-32),
         Kind::Udp(_) => 0.0,
-        Kind::Tcp(Openings::KeySized) => padding(48..=111) + streams(),
-        Kind::Tcp(Openings::StreamSized) => padding(14..=120) + streams(),
+        Kind::Tcp(Openings::KeySized | Openings::StreamSized | Openings::Pieces) => {
+            exchanges() + streams()
+        }
+        // Behind the request, and once more behind what else may be in front.
+        Kind::Tcp(Openings::Proxied) => 2.0 * (exchanges() + streams()),
         Kind::Tcp(_) => 0.0,
     }
 }
@@ -24,27 +27,10 @@ fn streams() -> f64 {
     2.0 * 2_f64.powi(-48)
 }
 
-/// Random openings of these lengths at both ends pass for a key exchange: four relations of eight
-/// bits behind 48 bytes, of one end or of both together.
-fn padding(lens: std::ops::RangeInclusive<i32>) -> f64 {
-    let each = 1.0 / f64::from(lens.end() - lens.start() + 1);
-    let chance = |relations: i32| 2_f64.powi(-8 * relations);
-    let relations = |len: i32| match len {
-        48..=111 => Some((len - 49).max(0)),
-        _ => None,
-    };
-    let mut sum = 0.0;
-    for one in lens.clone().filter_map(relations) {
-        if one >= 4 {
-            sum += 2.0 * each * chance(one);
-        }
-        for other in lens.clone().filter_map(relations) {
-            if one < 4 && other < 4 && one + other >= 4 {
-                sum += each * each * chance(one + other);
-            }
-        }
-    }
-    sum
+/// Random bytes at both ends pass for a key exchange, at most: four relations of eight bits behind
+/// 48 bytes, of either end or of both, where they end with a segment; or five of both, in six ways.
+fn exchanges() -> f64 {
+    3.0 * 2_f64.powi(-32) + 6.0 * 2_f64.powi(-40)
 }
 
 #[test]

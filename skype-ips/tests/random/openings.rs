@@ -1,8 +1,11 @@
 //! How other programs open TCP connections.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+
 use skype_ips::lab::speech::fake_tls::{CLIENT_HELLO, SERVER_HELLO};
-use skype_ips::lab::speech::noise;
+use skype_ips::lab::speech::proxy::Proxy;
 use skype_ips::lab::speech::tls::{self, Hello};
+use skype_ips::lab::speech::{Speaker, noise};
 use skype_ips_common::layout::{FlowKey, TCP};
 
 use crate::shard::Shard;
@@ -24,10 +27,14 @@ pub(crate) enum Openings {
     NearlyLogin,
     Http,
     Ssh,
+    /// Random bytes, 1 to 200, in pieces of any size that come in any order, more than once.
+    Pieces,
+    /// The same behind a proxy's consent, or what takes its place.
+    Proxied,
 }
 
 impl Openings {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::KeySized,
         Self::StreamSized,
         Self::Repeating,
@@ -36,6 +43,8 @@ impl Openings {
         Self::NearlyLogin,
         Self::Http,
         Self::Ssh,
+        Self::Pieces,
+        Self::Proxied,
     ];
 
     /// A connection: an opening of each end, and a bit more.
@@ -43,6 +52,10 @@ impl Openings {
         let flow = shard.host(TCP);
         let (client, server) = self.speak(&mut shard.rng);
         let outgoing = shard.rng.bool();
+        if matches!(self, Self::Pieces | Self::Proxied) {
+            pieces(shard, flow, outgoing, [&client, &server]);
+            return;
+        }
         say(shard, flow, outgoing, &client);
         say(shard, flow, !outgoing, &server);
     }
@@ -55,6 +68,12 @@ impl Openings {
         match self {
             Self::KeySized => (random(48, 111), random(48, 111)),
             Self::StreamSized => (random(14, 120), random(14, 120)),
+            Self::Pieces => (random(1, 200), random(1, 200)),
+            Self::Proxied => {
+                let (client, server) = (random(1, 200), random(1, 200));
+                let [to, from] = dialogue(rng);
+                ([to, client].concat(), [from, server].concat())
+            }
             Self::Repeating => {
                 let (unit, other) = (random(1, 12), random(1, 12));
                 (unit.repeat(10), other.repeat(10))
@@ -92,6 +111,48 @@ impl Openings {
                 [&b"SSH-2.0-dropbear_2022.83\r\n"[..], &random(30, 60)].concat(),
             ),
         }
+    }
+}
+
+/// What a client and a proxy say first; every fourth has a byte that it should not have.
+fn dialogue(rng: &mut fastrand::Rng) -> [Vec<u8>; 2] {
+    let target = SocketAddrV4::new(Ipv4Addr::from_bits(rng.u32(..)), rng.u16(..));
+    let turns = Proxy::ALL[rng.usize(0..Proxy::ALL.len())].dialogue(target);
+    let mut words = [Speaker::Client, Speaker::Server].map(|speaker| {
+        let own = turns.iter().filter(|turn| turn.from == speaker);
+        own.flat_map(|turn| turn.bytes.clone()).collect::<Vec<u8>>()
+    });
+    if rng.u8(0..4) == 0 {
+        let words = &mut words[rng.usize(0..2)];
+        let at = rng.usize(0..words.len());
+        words[at] = rng.u8(..);
+    }
+    words
+}
+
+/// Both streams, cut and mixed.
+fn pieces(shard: &mut Shard, flow: FlowKey, outgoing: bool, streams: [&[u8]; 2]) {
+    let bases = [shard.rng.u32(..), shard.rng.u32(..)];
+    let told = shard.rng.u8(0..4) > 0;
+    let mut cut = Vec::new();
+    for (end, stream) in streams.into_iter().enumerate() {
+        let mut from = 0;
+        while from < stream.len() {
+            let to = shard.rng.usize(from + 1..=stream.len());
+            let again = from - shard.rng.usize(0..=from.min(20));
+            cut.push((end, again, to));
+            from = to;
+        }
+    }
+    if shard.rng.bool() {
+        shard.rng.shuffle(&mut cut);
+    }
+    for (end, from, to) in cut {
+        let base = bases[end];
+        let seq = base.wrapping_add(from as u32);
+        let outbound = outgoing == (end == 0);
+        let base = told.then_some(base);
+        shard.piece(flow, outbound, (seq, base), &streams[end][from..to]);
     }
 }
 

@@ -158,16 +158,34 @@ impl Shard {
 
     pub(crate) fn datagram(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) {
         debug_assert_eq!(key.protocol, UDP);
-        self.judge(key, outbound, 0, payload);
+        self.judge(key, outbound, (0, None), payload);
     }
 
     pub(crate) fn segment(&mut self, key: FlowKey, outbound: bool, seq: u32, payload: &[u8]) {
         debug_assert_eq!(key.protocol, TCP);
-        self.judge(key, outbound, seq, payload);
+        self.judge(key, outbound, (seq, None), payload);
+    }
+
+    /// A segment, and where its stream begins if the SYN was seen.
+    pub(crate) fn piece(
+        &mut self,
+        key: FlowKey,
+        outbound: bool,
+        place: (u32, Option<u32>),
+        payload: &[u8],
+    ) {
+        debug_assert_eq!(key.protocol, TCP);
+        self.judge(key, outbound, place, payload);
     }
 
     /// The one place where a packet is made for the engine; a few milliseconds after the last.
-    fn judge(&mut self, key: FlowKey, outbound: bool, tcp_seq: u32, payload: &[u8]) {
+    fn judge(
+        &mut self,
+        key: FlowKey,
+        outbound: bool,
+        (tcp_seq, tcp_base): (u32, Option<u32>),
+        payload: &[u8],
+    ) {
         self.now += self.rng.u64(1..20) * MILLISECOND;
         if self.now >= self.next_tick {
             self.engine.tick(self.now, &mut self.events);
@@ -179,6 +197,7 @@ impl Shard {
             key,
             outbound,
             tcp_seq,
+            tcp_base,
             payload,
             payload_len: payload.len() as u32,
         };

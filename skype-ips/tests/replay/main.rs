@@ -5,4 +5,5 @@ mod captures;
 mod command;
 mod driver;
 mod explain;
+mod openings;
 mod support;

@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) proofs: &'static [Proof],
     /// Bytes of what the client and the server say first.
     pub(crate) first: [usize; 2],
+    /// Bytes of a dialogue with a proxy in front of that, of each end.
+    pub(crate) behind: [usize; 2],
 }
 
 impl Connection {
@@ -44,13 +46,27 @@ impl Connection {
 
 impl Script {
     /// A connection, from its first packet to its last; returns when it ends.
-    pub(crate) fn connect(&mut self, time: u64, mut connection: Connection, turns: &[Turn]) -> u64 {
-        connection.first = [Speaker::Client, Speaker::Server].map(|from| {
-            let first = turns.iter().find(|turn| turn.from == from);
-            first.map_or(0, |turn| turn.bytes.len())
-        });
+    pub(crate) fn connect(&mut self, time: u64, connection: Connection, turns: &[Turn]) -> u64 {
+        self.connect_behind(time, connection, &[], turns)
+    }
+
+    /// The same behind a dialogue with a proxy.
+    pub(crate) fn connect_behind(
+        &mut self,
+        time: u64,
+        mut connection: Connection,
+        dialogue: &[Turn],
+        turns: &[Turn],
+    ) -> u64 {
+        let lens = |turns: &[Turn], from| -> Vec<usize> {
+            let own = turns.iter().filter(|turn| turn.from == from);
+            own.map(|turn| turn.bytes.len()).collect()
+        };
+        let ends = [Speaker::Client, Speaker::Server];
+        connection.first = ends.map(|from| lens(turns, from).first().copied().unwrap_or(0));
+        connection.behind = ends.map(|from| lens(dialogue, from).iter().sum());
         self.session.connections.push(connection);
-        self.stream(time, connection, turns)
+        self.stream(time, connection, &[dialogue, turns].concat())
     }
 
     /// A connection of another program.
@@ -119,6 +135,7 @@ impl Script {
             outgoing: true,
             proofs,
             first: [0; 2],
+            behind: [0; 2],
         }
     }
 
@@ -137,6 +154,7 @@ impl Script {
             outgoing: false,
             proofs,
             first: [0; 2],
+            behind: [0; 2],
         }
     }
 

@@ -3,17 +3,20 @@
 //!
 //! A UDP endpoint, any of:
 //! * three different datagrams that it sent within 60 seconds, each with a state of its generator,
-//!   in the order in which they were drawn; or four in any order;
+//!   in the order in which they were drawn; three within 15 seconds, or four, in any order;
 //! * a message, then within ten seconds the answer that names the asker's address;
 //! * a message, its NACK and the resend, in this order, each within ten seconds of the one before.
 //!
 //! A TCP connection: the SYN of an end (a connection whose opening was not seen is another's
-//! business), then of what that end says first
+//! business), then of what that end says first, in pieces of any size and order,
 //! * the bytes that prove it; or
-//! * the first segment, with padding of which four relations show, of both ends together; or
+//! * padding of which four relations show, of both ends together, if each came in one segment with
+//!   nothing else behind it; five where nobody can tell where it ends; or
 //! * both ends' first five bytes;
 //!
-//! as far as a [`Patience`] goes. Bytes that the capture cut off don't count.
+//! within eight packets with payload, of both directions, from the first byte of that stream on;
+//! twelve through a proxy, with all that the client says to it. Bytes that the capture cut off
+//! don't count, nor a proxy's answer captured before any question.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,8 +30,13 @@ use crate::wire::{Body, Packet, Path, SYN, Step};
 const STATE: usize = 11;
 const RESEND: usize = 16;
 const IN_ORDER: usize = 3;
+/// As many within this time in any order: a busy node draws a thousand meanwhile at most.
+const OVERTAKING: u64 = 15 * SECOND;
 const ANY_ORDER: usize = 4;
 const RELATIONS: usize = 4;
+/// Packets with payload for which a connection is followed.
+const PATIENCE: usize = 8;
+const THROUGH_PROXY: usize = 12;
 
 /// What of a UDP endpoint was captured, in the order of arrival.
 #[derive(Debug, Default)]
@@ -53,8 +61,11 @@ impl Heard {
             self.states
                 .retain(|(time, _)| now.saturating_sub(*time) <= 60 * SECOND);
             let mut last = self.states.windows(IN_ORDER);
-            self.enough |= last.any(|states| states.is_sorted_by_key(|(_, drawn)| drawn))
-                || self.states.len() >= ANY_ORDER;
+            let shown = |states: &[(u64, u32)]| {
+                let since = now.saturating_sub(states[0].0);
+                states.is_sorted_by_key(|(_, drawn)| drawn) || since <= OVERTAKING
+            };
+            self.enough |= last.any(shown) || self.states.len() >= ANY_ORDER;
         }
         let Some((number, step)) = packet.note.step else {
             return;
@@ -101,48 +112,24 @@ pub(crate) fn endpoints(
         .collect()
 }
 
-/// How far a connection is followed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// Packets with payload, of both directions, from the first of a stream on.
-    packets: usize,
-    /// Whether what comes before its turn, or after a gap that the capture's cut left, is kept
-    /// until it fits.
-    any_order: bool,
-}
-
-impl Patience {
-    /// The first segment and three more; of each stream only what continues it, if the first
-    /// segment comes first, and up to where the capture cut it off.
-    pub(crate) const SHORT: Self = Self {
-        packets: 4,
-        any_order: false,
-    };
-    /// What a receiver would put together of the first segment and seven more packets.
-    pub(crate) const LONG: Self = Self {
-        packets: 8,
-        any_order: true,
-    };
-}
-
 /// What of one end's stream was captured.
 #[derive(Debug, Default)]
 struct Stream {
     start: Option<u32>,
-    /// Payload packets of the connection since its first segment.
+    begun: bool,
+    /// Payload packets of the connection since its first byte.
     packets: usize,
-    /// Payload bytes at hand of the first segment.
-    first: Option<usize>,
-    /// From and to, by arrival.
+    /// Bytes in front of what the end says to the other: a proxy's dialogue.
+    behind: usize,
+    /// Of the segment that brought the first byte behind them: how many more were on the wire, and
+    /// how many at hand.
+    first: Option<(usize, usize)>,
+    /// From and to.
     pieces: Vec<(usize, usize)>,
-    /// Bytes without gaps.
-    have: usize,
-    /// Nothing more counts.
-    ended: bool,
 }
 
 impl Stream {
-    fn take(&mut self, packet: &Packet, at_hand: usize, patience: Patience) {
+    fn take(&mut self, packet: &Packet, at_hand: usize) {
         let Body::Segment {
             flags,
             seq,
@@ -160,60 +147,66 @@ impl Stream {
             return;
         };
         let offset = seq.wrapping_sub(start) as usize;
-        if offset == 0 && self.first.is_none() {
-            self.first = Some(at_hand);
+        self.begun |= offset == 0;
+        let after = |len: usize| (offset + len).saturating_sub(self.behind);
+        if offset <= self.behind && after(at_hand) > 0 {
+            let first = (after(payload.len()), after(at_hand));
+            self.first.get_or_insert(first);
         }
         self.pieces.push((offset, offset + at_hand));
-        if patience.any_order {
-            self.pieces.sort_unstable();
-        } else if self.ended || self.first.is_none() {
-            self.ended = true;
-            return;
-        }
-        for (from, to) in &self.pieces {
-            if *from <= self.have {
-                self.have = self.have.max(*to);
-            }
-        }
-        if !patience.any_order {
-            self.pieces.clear();
-            self.ended = at_hand < payload.len() && self.have == offset + at_hand;
-        }
+    }
+
+    /// Bytes without gaps.
+    fn whole(&self) -> usize {
+        let mut pieces = self.pieces.clone();
+        pieces.sort_unstable();
+        let join = |have: usize, (from, to)| if from <= have { have.max(to) } else { have };
+        pieces.into_iter().fold(0, join)
+    }
+
+    /// Of them, what the end says to the other.
+    fn have(&self) -> usize {
+        self.whole().saturating_sub(self.behind)
     }
 }
 
 /// Whether enough of a connection was captured; `flow` is as it was there.
-pub(crate) fn connection(
-    packets: &[Packet],
-    path: &Path,
-    connection: &Connection,
-    patience: Patience,
-) -> bool {
-    let mut streams = [Stream::default(), Stream::default()];
+pub(crate) fn connection(packets: &[Packet], path: &Path, connection: &Connection) -> bool {
+    let [client, server] = connection.behind;
+    let patience = if client > 0 { THROUGH_PROXY } else { PATIENCE };
+    let mut streams = [client, server].map(|behind| Stream {
+        behind,
+        ..Stream::default()
+    });
     for packet in packets.iter().filter(|one| one.flow == connection.flow) {
         let of_client = packet.outbound == connection.outbound(Speaker::Client);
         let own = usize::from(!of_client);
-        if streams[own].packets < patience.packets {
-            streams[own].take(packet, path.at_hand(packet), patience);
+        let unasked = own == 1 && client > 0 && !streams[0].begun;
+        if streams[own].packets < patience && (!unasked || packet.payload().is_empty()) {
+            streams[own].take(packet, path.at_hand(packet));
         }
         for stream in &mut streams {
-            stream.packets += usize::from(stream.first.is_some() && !packet.payload().is_empty());
+            stream.packets += usize::from(stream.begun && !packet.payload().is_empty());
         }
     }
-    let relations = |behind: usize| -> usize {
-        let ends = streams.iter().zip(connection.first);
-        ends.map(|(stream, opening)| {
-            let shown = match patience.any_order {
-                true => stream.have.min(opening),
-                false => stream.first.unwrap_or(0),
-            };
-            shown.saturating_sub(behind + 1)
-        })
-        .sum()
-    };
+    if streams[0].whole() < client {
+        return false;
+    }
+    let have = [0, 1].map(|end| streams[end].have());
     connection.proofs.iter().any(|proof| match proof {
-        Proof::Head(from, bytes) => streams[*from as usize].have >= *bytes,
-        Proof::Blanks => streams.iter().all(|stream| stream.have >= 5),
-        Proof::Padding(behind) => relations(*behind) >= RELATIONS,
+        Proof::Head(from, bytes) => have[*from as usize] >= *bytes,
+        Proof::Blanks => have.iter().all(|have| *have >= 5),
+        Proof::Padding(value) => {
+            let ends = [0, 1].map(|end| {
+                let opening = connection.first[end];
+                let shown = have[end].min(opening);
+                let whole = streams[end]
+                    .first
+                    .is_some_and(|(len, at_hand)| len == opening && at_hand >= shown);
+                (shown.saturating_sub(value + 1), whole)
+            });
+            let known = ends.iter().all(|(shown, whole)| *shown == 0 || *whole);
+            ends[0].0 + ends[1].0 >= RELATIONS + usize::from(!known)
+        }
     })
 }

@@ -2,8 +2,7 @@
 //! session that still carries evidence is found, with every flow of it.
 //!
 //! The sessions come from `skype_ips::lab::speech` and from here, neither of which knows the
-//! detectors. What nothing finds yet is in `waiting`, ignored with
-//! the reason.
+//! detectors.
 #![cfg(target_os = "linux")]
 
 mod connections;
@@ -16,6 +15,8 @@ mod mangle;
 mod media;
 mod names;
 mod openings;
+mod order;
+mod proxies;
 mod script;
 mod sessions;
 mod skypeout;
@@ -24,5 +25,4 @@ mod support;
 mod trial;
 mod tunnels;
 mod vectors;
-mod waiting;
 mod wire;

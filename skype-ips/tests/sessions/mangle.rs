@@ -6,9 +6,6 @@ use proptest::prelude::*;
 use crate::script::{MS, Session};
 use crate::wire::{Body, FIN, Packet, Path, SYN, TCP};
 
-/// No path cuts shorter: IPv4 hosts take 576 bytes at once, and programs don't write bytewise.
-pub(crate) const SHORTEST_PIECE: usize = 16;
-
 /// What happens to a session. Shares are in percent of the packets.
 #[derive(Clone, Debug)]
 pub(crate) struct Mangle {
@@ -46,7 +43,7 @@ impl Mangle {
             jitter: 0,
             ipv6: false,
             mixed_handshakes: false,
-            shortest_piece: SHORTEST_PIECE,
+            shortest_piece: 1,
             path: Path {
                 vlan: Vec::new(),
                 snap: None,
@@ -55,7 +52,7 @@ impl Mangle {
         }
     }
 
-    /// Anything, all at once, but that handshakes keep their order.
+    /// Anything, all at once.
     pub(crate) fn any() -> impl Strategy<Value = Self> {
         let often_none = |most: u8| prop_oneof![Just(0), 0..=most];
         let shares = (
@@ -66,6 +63,7 @@ impl Mangle {
         );
         let only = prop_oneof![4 => Just(None), 1 => any::<bool>().prop_map(Some)];
         let snap = prop_oneof![3 => Just(None), 2 => (64..=160_usize).prop_map(Some)];
+        let pieces = (any::<bool>(), prop::sample::select(vec![1, 16]));
         let vlan = prop::collection::vec(1..4095_u16, 0..=2);
         let path = (vlan, snap, prop::sample::select(vec![1500, 1006, 576]));
         (
@@ -73,11 +71,12 @@ impl Mangle {
             shares,
             only,
             often_none(20),
-            any::<bool>(),
+            (any::<bool>(), pieces),
             path,
         )
             .prop_map(
-                |(seed, (loss, duplicates, delays, retransmissions), only, jitter, ipv6, path)| {
+                |(seed, (loss, duplicates, delays, retransmissions), only, jitter, how, path)| {
+                    let (ipv6, (mixed_handshakes, shortest_piece)) = how;
                     Self {
                         seed,
                         loss,
@@ -87,8 +86,8 @@ impl Mangle {
                         only_outbound: only,
                         jitter,
                         ipv6,
-                        mixed_handshakes: false,
-                        shortest_piece: SHORTEST_PIECE,
+                        mixed_handshakes,
+                        shortest_piece,
                         path: Path {
                             vlan: path.0,
                             snap: path.1,

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proptest::prelude::*;
+use skype_ips::lab::speech::proxy::Proxy;
 use skype_ips::lab::speech::udp::{self, Noise};
 use skype_ips::lab::speech::{Process, noise};
 
@@ -25,6 +26,8 @@ pub(crate) enum Kind {
     Chat,
     /// One message, answered.
     Exchange,
+    /// Nothing comes through but connections to a proxy.
+    Proxied,
 }
 
 impl Kind {
@@ -36,6 +39,7 @@ impl Kind {
             Self::Restart,
             Self::Chat,
             Self::Exchange,
+            Self::Proxied,
         ])
     }
 
@@ -53,6 +57,7 @@ impl Kind {
             Self::Restart => restart(&mut host, &mut script),
             Self::Chat => chat(&mut host, &mut script),
             Self::Exchange => exchange(&mut host, &mut script),
+            Self::Proxied => proxied(&mut host, &mut script),
         }
         script.end()
     }
@@ -166,6 +171,21 @@ fn fallback(host: &mut Host, script: &mut Script) {
             open(time, host, script, SocketAddrV4::new(*peer.ip(), port), how);
             time += script.rng.u64(800..1700) * MS;
         }
+    }
+}
+
+fn proxied(host: &mut Host, script: &mut Script) {
+    script.everyday(host);
+    let proxy = one_of(script, &Proxy::ALL);
+    let to = SocketAddrV4::new(*script.peer().ip(), proxy.port());
+    let mut time = 0;
+    for _ in 0..script.rng.u8(2..6) {
+        let how = one_of(script, &Opening::ALL);
+        let dialogue = proxy.dialogue(script.peer());
+        host.process.wait_until(time);
+        let (turns, proofs) = how.speak(&mut script.rng, &mut host.process.generator);
+        let connection = Script::outgoing(host, to, proofs);
+        time = script.connect_behind(time, connection, &dialogue, &turns);
     }
 }
 

@@ -8,7 +8,7 @@ use skype_ips::engine::Settings;
 use skype_ips::policy::{Action, Class, Config, Mode, parse};
 use skype_ips::replay::{Conversation, Driver, Report, private_networks};
 
-use crate::enough::{self, Patience};
+use crate::enough;
 use crate::mangle::Mangle;
 use crate::script::{PUBLIC, SECOND, Session};
 use crate::wire::{Flow, Packet, Path, UDP, over_ipv6};
@@ -139,11 +139,7 @@ pub(crate) fn found(report: &Report) -> HashMap<(u8, SocketAddr, SocketAddr), bo
 
 /// The flows that should have been found and were not.
 /// Says how many ends and connections there were with evidence enough.
-pub(crate) fn missed(
-    session: &Session,
-    mangle: &Mangle,
-    patience: Patience,
-) -> Result<usize, String> {
+pub(crate) fn missed(session: &Session, mangle: &Mangle) -> Result<usize, String> {
     let packets = mangle.apply(session);
     let report = replay(&packets, &mangle.path);
     let found = found(&report);
@@ -179,7 +175,7 @@ pub(crate) fn missed(
         if mangle.ipv6 {
             connection.flow = connection.flow.over_ipv6();
         }
-        if enough::connection(&packets, &mangle.path, &connection, patience) {
+        if enough::connection(&packets, &mangle.path, &connection) {
             checked += 1;
             if is_found(&connection.flow) != Some(true) {
                 let proofs = connection.proofs;

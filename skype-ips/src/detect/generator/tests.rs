@@ -159,6 +159,46 @@ fn reordered_datagrams_are_proof_too() {
 }
 
 #[test]
+fn a_state_between_two_others_is_evidence_once() {
+    let state = |index: u16| {
+        sent(
+            0x100 + 2 * index,
+            steps(OPEN_CAPTURE[0], u32::from(index) * 300),
+        )
+    };
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let sents = order.map(|index| (1, state(index)));
+        assert_eq!(proved_after(sents), Some(2), "{order:?}");
+    }
+    let mut generator = Generator::default();
+    let mut observe = |index, id| {
+        let sent = Sent { id, ..state(index) };
+        generator.observe(SECOND, sent, Companion::None, 1)
+    };
+    for (index, trial) in [
+        (0, Trial::Neutral),
+        (3, Trial::Fits),
+        (2, Trial::Fits),
+        // Seen before in other datagrams.
+        (0, Trial::Neutral),
+        (2, Trial::Neutral),
+        (1, Trial::Fits),
+        // Two states that come late are enough.
+        (6, Trial::Fits),
+        (5, Trial::Neutral),
+    ] {
+        assert_eq!(observe(index, index.wrapping_mul(9973)), trial, "{index}");
+    }
+}
+
+#[test]
 fn old_states_are_compared_closely_or_not_at_all() {
     let first = sent(1, 0x1357_9bdf);
     for (seconds, count, trial) in [

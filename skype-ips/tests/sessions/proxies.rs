@@ -16,7 +16,6 @@ proptest! {
     #![proptest_config(cases(200))]
 
     #[test]
-    #[ignore = "needs openings looked for behind a proxy's consent"]
     fn every_opening_is_found_through_every_proxy(
         seed: u64,
         proxy in prop::sample::select(Proxy::ALL.to_vec()),
