@@ -11,8 +11,8 @@
 
 use crate::layout::{
     Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig,
-    INBOUND, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, opening, queue_of,
-    stage,
+    INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, opening,
+    queue_of, stage,
 };
 use crate::mark::Code;
 use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, read_headers};
@@ -37,6 +37,12 @@ pub const MAX_MORE: u8 = 16;
 /// Packets of one handshake come within this, nanoseconds: clients try for longer, but each try
 /// that is answered is answered sooner.
 const HANDSHAKE: u64 = 10 * 1_000_000_000;
+/// Of a flow that is known to be Skype and passes, the packets that an inside host sent come up
+/// when their count is a power of two from this one on, and then each [`WATCHED_EVERY`]th: user
+/// space reads the flow's counters then, which say what kind of traffic it is.
+pub const WATCHED_FROM: u64 = 32;
+/// See [`WATCHED_FROM`]; a power of two.
+pub const WATCHED_EVERY: u64 = 1024;
 /// A UDP flow silent for longer than this is a new one, nanoseconds.
 pub const UDP_GAP: u64 = 120 * 1_000_000_000;
 
@@ -207,9 +213,13 @@ pub fn judge<P: Packet, T: Tables>(
     // Connections that an inside host opens leave from any port; only those to it say whose it is.
     let opens = work.headers.tcp_flags & (SYN | ACK) == SYN;
     let of_endpoint = work.key.protocol == UDP || (opens && !side.outbound());
-    let drop = !bypass && alive && is_dropped(tables, policy, work, of_endpoint, verdict);
+    let said = known_action(tables, policy, work, of_endpoint, verdict);
+    let drop = !bypass && alive && said & DROPS != 0;
+    let watched = said & IS_SKYPE != 0 && !drop;
     let later = first.is_some();
-    let candidate = update(packet, side, now, config, later, verdict, tables, work);
+    let candidate = update(
+        packet, side, now, config, later, verdict, watched, tables, work,
+    );
     let wanted = candidate || first == Some(Code::Inspect(queue).number());
 
     // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
@@ -251,30 +261,42 @@ fn is_one_host(address: &Address) -> bool {
     }
 }
 
-/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one
-/// port, and it listens there on TCP), says drop.
+/// It is known to be Skype; the policy drops it.
+const IS_SKYPE: u8 = 1;
+const DROPS: u8 = 2;
+
+/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one port,
+/// and it listens there on TCP), which tells more than that the flow is ambiguous: [`IS_SKYPE`],
+/// [`DROPS`]. Bits, because of an option the compiler makes reads of what was never written.
 #[inline(always)]
-fn is_dropped<T: Tables>(
+fn known_action<T: Tables>(
     tables: &mut T,
     policy: PolicyEntry,
     work: &Work,
     of_endpoint: bool,
     verdict: Option<Verdict>,
-) -> bool {
-    let mut known = verdict;
-    // What is known of the endpoint tells more than that its flow is ambiguous.
+) -> u8 {
+    let drops = |tables: &mut T, known: &Verdict| {
+        if tables.action(policy, known) == action::DROP {
+            DROPS
+        } else {
+            0
+        }
+    };
+    if let Some(verdict) = verdict
+        && verdict.kind == kind::SKYPE
+    {
+        return IS_SKYPE | drops(tables, &verdict);
+    }
     if of_endpoint
-        && !matches!(verdict, Some(verdict) if verdict.kind == kind::SKYPE)
         && let Some(endpoint) = tables.endpoint(&work.endpoint)
         && endpoint.kind == kind::SKYPE
     {
-        known = Some(endpoint);
+        return IS_SKYPE | drops(tables, &endpoint);
     }
-    match known {
-        Some(known) if known.kind == kind::SKYPE || known.kind == kind::AMBIGUOUS => {
-            tables.action(policy, &known) == action::DROP
-        }
-        _ => false,
+    match verdict {
+        Some(verdict) if verdict.kind == kind::AMBIGUOUS => drops(tables, &verdict),
+        _ => 0,
     }
 }
 
@@ -296,6 +318,7 @@ fn update<P: Packet, T: Tables>(
     config: &GateConfig,
     later: bool,
     verdict: Option<Verdict>,
+    watched: bool,
     tables: &mut T,
     work: &mut Work,
 ) -> bool {
@@ -330,6 +353,7 @@ fn update<P: Packet, T: Tables>(
     if (opens && !of_this) || (headers.protocol == UDP && silent > UDP_GAP) {
         flow.packets = [0; 2];
         flow.bytes = [0; 2];
+        flow.large = [0; 2];
         flow.heads = 0;
         flow.stage = stage::INSPECT;
         flow.tagged = [0; 2];
@@ -338,10 +362,11 @@ fn update<P: Packet, T: Tables>(
     }
     flow.last_seen = now;
     // One arm per direction: the verifier follows constant indexes best.
-    let (packets, bytes, head, tagged, opening) = if direction == OUTBOUND {
+    let (packets, bytes, large, head, tagged, opening) = if direction == OUTBOUND {
         (
             &mut flow.packets[0],
             &mut flow.bytes[0],
+            &mut flow.large[0],
             &mut flow.head[0],
             &mut flow.tagged[0],
             &mut flow.opening[0],
@@ -350,6 +375,7 @@ fn update<P: Packet, T: Tables>(
         (
             &mut flow.packets[1],
             &mut flow.bytes[1],
+            &mut flow.large[1],
             &mut flow.head[1],
             &mut flow.tagged[1],
             &mut flow.opening[1],
@@ -358,7 +384,14 @@ fn update<P: Packet, T: Tables>(
     if side.counts() {
         *packets = packets.wrapping_add(1);
         *bytes = bytes.wrapping_add(u64::from(headers.ip_len));
+        *large = large.wrapping_add(u32::from(headers.payload_len >= LARGE));
     }
+    // Outbound packets are counted where they can be sent up, in every driver.
+    let sent = *packets;
+    let due = watched
+        && direction == OUTBOUND
+        && sent >= WATCHED_FROM
+        && (sent & (sent - 1) == 0 || sent & (WATCHED_EVERY - 1) == 0);
     if headers.tcp_flags & SYN != 0 {
         *head = headers.tcp_seq.wrapping_add(1);
         flow.heads |= bit;
@@ -382,6 +415,9 @@ fn update<P: Packet, T: Tables>(
             flow.stage = stage::KNOWN;
         }
     }
+    if due {
+        return true;
+    }
     if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
         return false;
     }
@@ -399,7 +435,10 @@ fn update<P: Packet, T: Tables>(
         } else {
             0
         };
-        let fits = prefilter::udp(packet, offset, len, to, &config.dns_tails) & config.predicates;
+        let (source, destination) = (headers.source_port, headers.destination_port);
+        let found = prefilter::udp(packet, offset, len, to, &config.dns_tails)
+            | prefilter::udp_of_port(packet, source, destination, offset, len);
+        let fits = found & config.predicates;
         // Checks of an ambiguous flow go up for as long as it lasts.
         let endless = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
         if fits == 0 || (*tagged >= UDP_CANDIDATES && !endless) {

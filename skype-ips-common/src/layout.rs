@@ -117,6 +117,8 @@ pub struct FlowState {
     pub more_request: u8,
     /// TCP: what was seen of each direction's opening; see [`opening`].
     pub opening: [u8; 2],
+    /// Packets per direction with [`LARGE`] payload bytes or more.
+    pub large: [u32; 2],
 }
 
 impl FlowState {
@@ -141,6 +143,10 @@ pub mod opening {
     /// beginning was too short to tell.
     pub const EARLY: u8 = BEGUN - 1 - REFUSED;
 }
+
+/// Payload bytes from which a packet is more than voice: video comes in packets of 400 to 490 or
+/// 800 to 980 bytes (Tstat), files in packets near the path's MTU.
+pub const LARGE: u32 = 400;
 
 /// Stages of a flow: new → inspect → known; a TCP flow first seen in the middle is watched.
 pub mod stage {
@@ -413,8 +419,9 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowKey, inside) == 8);
     assert!(size_of::<EndpointKey>() == 24);
     assert!(core::mem::offset_of!(EndpointKey, inside) == 8);
-    assert!(size_of::<FlowState>() == 56);
+    assert!(size_of::<FlowState>() == 64);
     assert!(core::mem::offset_of!(FlowState, heads) == 48);
+    assert!(core::mem::offset_of!(FlowState, large) == 56);
     assert!(core::mem::offset_of!(FlowState, opening) == 54);
     assert!(size_of::<Verdict>() == 8);
     assert!(size_of::<PolicyEntry>() == 4);

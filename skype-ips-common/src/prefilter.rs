@@ -42,6 +42,10 @@ pub const UDP_QUIC_INITIAL: u32 = 1 << 12;
 pub const UDP_STUN: u32 = 1 << 13;
 /// TCP opening: what a client says to an HTTP proxy (CONNECT) or a SOCKS proxy.
 pub const TCP_PROXY: u32 = 1 << 14;
+/// UDP: a request to map a port of the sender's, by NAT-PMP or PCP.
+pub const UDP_PORT_MAPPING: u32 = 1 << 16;
+/// UDP: a datagram from or to port 12340, that of SkypeOut's gateways.
+pub const UDP_SKYPEOUT: u32 = 1 << 17;
 /// All that a TCP opening can satisfy.
 const TCP_ALL: u32 = TCP_FAKE_CLIENT
     | TCP_FAKE_SERVER
@@ -52,7 +56,7 @@ const TCP_ALL: u32 = TCP_FAKE_CLIENT
     | TCP_HTTP_GET
     | TCP_PROXY;
 /// Every predicate, with the word that detection packs choose it by.
-pub const WORDS: [(u32, &str); 15] = [
+pub const WORDS: [(u32, &str); 17] = [
     (UDP_IV, "udp-iv"),
     (UDP_ANSWER, "udp-answer"),
     (UDP_RESEND, "udp-resend"),
@@ -68,7 +72,14 @@ pub const WORDS: [(u32, &str); 15] = [
     (UDP_QUIC_INITIAL, "udp-quic-initial"),
     (UDP_STUN, "udp-stun"),
     (TCP_PROXY, "tcp-proxy"),
+    (UDP_PORT_MAPPING, "udp-port-mapping"),
+    (UDP_SKYPEOUT, "udp-skypeout"),
 ];
+
+/// Where NAT-PMP and PCP servers listen (RFC 6886, RFC 6887).
+pub const PORT_MAPPING_PORT: u16 = 5351;
+/// Where SkypeOut's gateways were in 2007 (Bonfiglio et al., Tstat).
+pub const SKYPEOUT_PORT: u16 = 12_340;
 
 /// The predicates that a UDP payload satisfies. `to` is the outside port that an inside host sends
 /// it to, 0 for what it receives: of late Skype only what the host says itself counts. `tails` are
@@ -200,6 +211,32 @@ fn classic<P: Packet>(packet: &P, offset: u32, len: u32, word: u32) -> u32 {
         UDP_RESEND
     } else {
         0
+    }
+}
+
+/// The predicates that also look at a datagram's ports.
+#[inline(always)]
+pub fn udp_of_port<P: Packet>(
+    packet: &P,
+    source_port: u16,
+    destination_port: u16,
+    offset: u32,
+    len: u32,
+) -> u32 {
+    if len < 5 {
+        return 0;
+    }
+    if source_port == SKYPEOUT_PORT || destination_port == SKYPEOUT_PORT {
+        return UDP_SKYPEOUT;
+    }
+    if destination_port != PORT_MAPPING_PORT {
+        return 0;
+    }
+    match packet.u16(offset) {
+        // NAT-PMP, version 0: map UDP, map TCP. PCP, version 2: MAP.
+        Some(0x0001 | 0x0002) if len == 12 => UDP_PORT_MAPPING,
+        Some(0x0201) if len >= 60 => UDP_PORT_MAPPING,
+        _ => 0,
     }
 }
 

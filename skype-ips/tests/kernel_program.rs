@@ -10,6 +10,8 @@ mod queue_share;
 mod support;
 #[path = "kernel_program/verifier.rs"]
 mod verifier;
+#[path = "kernel_program/watched.rs"]
+mod watched;
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 //! when memory is full is told in `detect/memory.rs`.
 
 use peak_alloc::PeakAlloc;
+use skype_ips::detect::media::Counters;
 use skype_ips::engine::{Engine, Event, Packet, Settings};
 use skype_ips::lab::speech::quic::{Client, Version, crypto};
 use skype_ips::lab::speech::{dns, stun};
@@ -20,9 +21,9 @@ const MANY: u32 = 1_000_000;
 const FULL: u32 = 80_000;
 /// More hellos of QUIC in parts than it keeps.
 const HELLOS: u32 = 3000;
-/// Most bytes that the engine may ever hold: three and a half thousand for each of the 65,536
+/// Most bytes that the engine may ever hold: under four thousand for each of the 65,536
 /// endpoints and flows of a kind that its settings allow.
-const MOST: usize = 224 << 20;
+const MOST: usize = 240 << 20;
 const MILLISECOND: u64 = 1_000_000;
 
 /// An engine, fed.
@@ -35,12 +36,22 @@ struct Trial {
 
 impl Trial {
     fn packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8]) {
-        self.segment(key, outbound, 0, payload);
+        self.made(key, outbound, (0, payload), 1);
     }
 
-    /// The one place where a packet is made, so many bytes behind the start of its stream; 20
-    /// milliseconds after the last, so that nothing is forgotten for its age.
+    /// The same, the gate having counted so many of them.
+    fn counted_packet(&mut self, key: FlowKey, outbound: bool, payload: &[u8], count: u64) {
+        self.made(key, outbound, (0, payload), count);
+    }
+
+    /// The same, so many bytes behind the start of its stream.
     fn segment(&mut self, key: FlowKey, outbound: bool, at: u32, payload: &[u8]) {
+        self.made(key, outbound, (at, payload), 1);
+    }
+
+    /// The one place where a packet is made; 20 milliseconds after the last, so that nothing is
+    /// forgotten for its age.
+    fn made(&mut self, key: FlowKey, outbound: bool, (at, payload): (u32, &[u8]), count: u64) {
         self.now += MILLISECOND / 50;
         let packet = Packet {
             number: 1,
@@ -52,7 +63,16 @@ impl Trial {
             payload,
             payload_len: payload.len() as u32,
         };
-        self.engine.packet(&packet, &mut self.events);
+        let answer = self.engine.packet(&packet, &mut self.events);
+        if let Some(finding) = answer.finding {
+            let counters = Counters {
+                packets: [count; 2],
+                bytes: [100 * count; 2],
+                large: [0; 2],
+            };
+            self.engine
+                .traffic(&packet, finding, counters, &mut self.events);
+        }
         let found = |event: &Event| matches!(event, Event::Found { .. });
         self.found += self.events.drain(..).filter(found).count() as u32;
     }
@@ -136,6 +156,41 @@ fn found_connection(trial: &mut Trial, number: u32) {
     trial.packet(flow(TCP, 3, number), true, &opening);
 }
 
+/// A host that maps ports, asks bootstrap hosts and tries others on one port after the other.
+fn busy_host(trial: &mut Trial, number: u32) {
+    let key = |protocol, port, outside: u32, outside_port| FlowKey {
+        outside: mapped((0x4242_4242 + (outside << 16)).to_be_bytes()),
+        outside_port,
+        ..flow(protocol, port, number)
+    };
+    for at in 0..10 {
+        let mut request = [0, 1, 0, 0, at as u8, 1, 0, 0, 0, 0, 0x1c, 0x20];
+        trial.packet(key(UDP, 19, at, 5351), true, &request);
+        request[1] = 2;
+        trial.packet(key(UDP, 19, at, 5351), true, &request);
+        let datagram = message(at as u16, unrelated(number, at));
+        trial.packet(key(UDP, 14, at, 33_033), true, &datagram);
+        trial.packet(key(TCP, 14, at, 443), true, &[7; 14]);
+    }
+}
+
+/// A call in a flow of an endpoint that is proved by it.
+fn call(trial: &mut Trial, number: u32) {
+    let iv = unrelated(number, 0);
+    trial.packet(flow(UDP, 15, number), true, &message(2, iv));
+    trial.packet(flow(UDP, 15, number), true, &message(4, lcg::next(iv)));
+    let voice = [1, 2, 0x0d, 9, 9, 9, 9];
+    trial.counted_packet(flow(UDP, 15, number), true, &voice, 40);
+    // To the telephone network, from another port.
+    let out = FlowKey {
+        outside_port: 12_340,
+        ..flow(UDP, 16, number)
+    };
+    for changing in 0..4 {
+        trial.packet(out, true, &[1, 2, 3, 4, changing, 6]);
+    }
+}
+
 /// A host that asks for the longest names, of both kinds.
 fn names(trial: &mut Trial, number: u32) {
     let long = [
@@ -199,6 +254,8 @@ fn a_million_of_everything_stays_in_bounds() {
         ("connections", MANY, connection),
         ("proved endpoints", 2 * FULL, proved_endpoint),
         ("found connections", 2 * FULL, found_connection),
+        ("busy hosts", FULL, busy_host),
+        ("calls", FULL, call),
         ("names", FULL, names),
         ("media", FULL, media),
         ("found media", FULL, found_media),
@@ -222,5 +279,5 @@ fn a_million_of_everything_stays_in_bounds() {
         );
     }
     // What was to be found was, so the tables of findings were full too.
-    assert_eq!(trial.found, 5 * FULL);
+    assert_eq!(trial.found, 7 * FULL);
 }

@@ -416,3 +416,40 @@ fn the_1025th_policy_is_one_too_many() {
     assert_eq!(problem.at.place.line, 2 + 1024 * 3);
     assert!(problem.message.contains("1024"), "{problem:?}");
 }
+
+#[test]
+fn a_packs_bootstrap_hosts_are_addresses_with_a_port() {
+    let pack = |bootstrap: &str| {
+        format!("version = 1\n{bootstrap}\n[pack]\nname = \"mine\"\nrevision = 1\n")
+    };
+    #[rustfmt::skip] // one mistake a line
+    let mistakes: [Mistake; 6] = [
+        ("bootstrap = { hosts = [\"66.235.180.9\"] }", 24, "no address with a port", "\"66.235.180.9:33033\""),
+        ("bootstrap = { hosts = [\"sn.skype.com:33033\"] }", 24, "no address with a port", "not looked up"),
+        ("bootstrap = { hosts = [\"66.235.180.9:0\"] }", 24, "no address with a port", "[2001:db8::1]:33033"),
+        ("bootstrap = { hosts = \"66.235.180.9:33033\" }", 23, "a list", "hosts = ["),
+        ("bootstrap = { host = [] }", 15, "unknown key `host`", "`hosts`"),
+        ("bootstrap = [\"66.235.180.9:33033\"]", 13, "must be a table", "[bootstrap]"),
+    ];
+    for (line, column, message, remedy) in mistakes {
+        let problems = problems(&pack(line));
+        let errors: Vec<_> = problems
+            .iter()
+            .filter(|one| one.severity == Severity::Error)
+            .collect();
+        let [problem] = errors[..] else {
+            panic!("{line}: {problems:#?}");
+        };
+        assert_eq!(
+            (problem.at.place.line, problem.at.place.column),
+            (2, column),
+            "{line}"
+        );
+        assert!(problem.message.contains(message), "{problem:?}");
+        assert!(problem.help.contains(remedy), "{problem:?}");
+    }
+    let right = pack("bootstrap = { hosts = [\"192.0.2.1:33033\", \"[2001:db8::1]:33033\"] }");
+    let config = parse(&right).expect("it is right");
+    let built_in = 7;
+    assert_eq!(config.knowledge.bootstrap.len(), built_in + 2);
+}

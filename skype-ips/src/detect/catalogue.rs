@@ -82,6 +82,33 @@ pub const CATALOGUE: &[(&str, &str)] = &[
         "The client tells a web server that it is Skype.",
     ),
     (
+        "media-statistics",
+        "Rates and sizes of the packets say what the flow carries. That it is Skype is known \
+         otherwise.",
+    ),
+    (
+        "skypeout",
+        "The datagrams begin with one connection ID and a byte that always changes, as Skype's \
+         calls to the telephone network do.",
+    ),
+    (
+        "port-mapping",
+        "The host has asked a router to let this port be reached from outside: it listens there.",
+    ),
+    (
+        "bootstrap-host",
+        "The host has asked hosts that are built into Skype. That proves nothing by itself.",
+    ),
+    (
+        "fallback-ladder",
+        "The host has tried others by UDP, then over TCP on the ports that Skype falls back to. \
+         That proves nothing by itself.",
+    ),
+    (
+        "known-host",
+        "The host's Skype is known, and has sent something in the last five minutes.",
+    ),
+    (
         "proxy-target",
         "The client asks a proxy for a connection to a name that is Skype's alone.",
     ),

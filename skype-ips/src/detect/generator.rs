@@ -320,9 +320,20 @@ impl Generator {
         (newest.age(now) <= FAR).then(|| (lcg::distance(newest.sent.iv, word), newest.packet))
     }
 
+    /// Whether a state was sent within [`FAR`], and in which datagram the newest was.
+    pub fn spoke_lately(&self, now: u64) -> Option<u64> {
+        let newest = self.heads.iter().flatten().max_by_key(|head| head.at)?;
+        (newest.age(now) <= FAR).then_some(newest.packet)
+    }
+
     /// The evidence, if it is proof by now.
     pub fn proof(&self) -> Option<Vec<Evidence>> {
-        if self.score < PROOF {
+        self.supported_proof(0)
+    }
+
+    /// The same with `support` bits more, of which at most 18 count, as for a known host.
+    pub fn supported_proof(&self, support: u32) -> Option<Vec<Evidence>> {
+        if self.score + (support.min(KNOWN_HOST) as i32) < PROOF {
             return None;
         }
         let parts = [

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use skype_ips_common::layout::Address;
+
 use super::names::Names;
 
 /// All loaded packs together.
@@ -11,6 +13,8 @@ pub struct Knowledge {
     pub predicates: u32,
     /// Whose host names are.
     pub names: Names,
+    /// Hosts that are built into the program, by address and port: where it asks first.
+    pub bootstrap: BTreeSet<(Address, u16)>,
     /// Types of STUN attributes that only Microsoft's dialect has.
     pub stun_marks: BTreeSet<u16>,
 }
@@ -20,6 +24,7 @@ impl Knowledge {
     pub fn add(&mut self, other: Self) {
         self.predicates |= other.predicates;
         self.names.extend(other.names);
+        self.bootstrap.extend(other.bootstrap);
         self.stun_marks.extend(other.stun_marks);
     }
 }

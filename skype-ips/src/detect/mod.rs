@@ -12,6 +12,9 @@
 //! * [`client_hello`], [`certificate`], [`names`]: the server that honest TLS asks for
 //!   (`tls-server-name`) or reaches (`tls-certificate-name`)
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
+//! * [`media`]: what a flow known to be Skype carries (`media-statistics`), [`skypeout`]: voice to
+//!   the telephone network
+//! * [`mapping`]: requests to map the port on which a host listens (`port-mapping`)
 //! * [`proxy`]: what goes before an opening through a proxy (`proxy-target`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
@@ -36,9 +39,12 @@ pub mod generator;
 pub mod http;
 pub mod knowledge;
 pub mod login;
+pub mod mapping;
+pub mod media;
 pub mod names;
 pub mod proxy;
 pub mod quic;
+pub mod skypeout;
 pub mod stream;
 pub mod stun;
 pub mod tcp;

@@ -4,8 +4,10 @@
 //! One engine per shard of inside hosts; nothing here is shared between shards. What counts as
 //! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
+mod hints;
 mod late;
 mod tcp;
+mod traffic;
 mod udp;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,8 +19,10 @@ use crate::detect::knowledge::Knowledge;
 pub use crate::detect::{Citation, Evidence};
 use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
+use crate::hosts::hints::HostHints;
 use crate::hosts::late::LateFlows;
 use crate::hosts::names::NamesSeen;
+use crate::hosts::traffic::Traffics;
 use crate::policy::{Class, Confidence, Role};
 
 /// What the engine is told at the start.
@@ -149,8 +153,12 @@ pub struct Answer {
 pub struct Engine {
     /// The IPv4 ones: what acknowledgements can name.
     public_addresses: Vec<Ipv4Addr>,
+    /// Likewise those of the gateway's interfaces.
+    own_addresses: Vec<Ipv4Addr>,
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
+    traffic: Traffics,
+    hints: HostHints,
     late: LateFlows<Finding>,
     names: NamesSeen,
     knowledge: Arc<Knowledge>,
@@ -159,16 +167,13 @@ pub struct Engine {
 impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let public_addresses = settings.public_addresses.into_iter();
         Self {
-            public_addresses: public_addresses
-                .filter_map(|address| match address.to_canonical() {
-                    IpAddr::V4(address) => Some(address),
-                    IpAddr::V6(_) => None,
-                })
-                .collect(),
+            public_addresses: ipv4(settings.public_addresses),
+            own_addresses: Vec::new(),
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
+            traffic: Traffics::new(settings.max_flows / 4),
+            hints: HostHints::new(settings.max_endpoints / 8),
             late: LateFlows::new(settings.max_flows),
             names: NamesSeen::new(settings.max_endpoints),
             knowledge: settings.knowledge,
@@ -184,12 +189,19 @@ impl Engine {
         }
     }
 
+    /// Tells it the gateway's own addresses outside, under which inside hosts may be seen.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.own_addresses = ipv4(addresses);
+    }
+
     /// Forgets what was silent for too long at `now`. To be called about once a second.
     pub fn tick(&mut self, now: u64, events: &mut Vec<Event>) {
         while let Some(endpoint) = self.endpoints.expire(now) {
             events.push(Event::Forgotten(endpoint));
         }
         self.flows.expire(now);
+        self.traffic.expire(now);
+        self.hints.expire(now);
         self.late.expire(now);
         self.names.expire(now);
     }
@@ -197,21 +209,49 @@ impl Engine {
     /// What a flow is known to be by its UDP endpoint, else by itself.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
         match key.protocol {
-            UDP => self
-                .endpoints
-                .finding(&key.endpoint())
-                .or_else(|| self.late.finding(key)),
+            UDP => {
+                let known = self.endpoints.finding(&key.endpoint());
+                match known.or_else(|| self.late.finding(key)) {
+                    Some(finding) => Some(Finding {
+                        class: traffic::class(self.traffic.carries(key), finding.class),
+                        ..finding
+                    }),
+                    None => self.traffic.is_call(key).then_some(traffic::SKYPEOUT),
+                }
+            }
             _ => self.flows.finding(key),
         }
     }
 }
 
+/// The IPv4 ones.
+fn ipv4(addresses: Vec<IpAddr>) -> Vec<Ipv4Addr> {
+    let addresses = addresses.into_iter();
+    addresses
+        .filter_map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+        .collect()
+}
+
 /// What evidence of so many bits makes of an inside host that runs a client.
 fn client(class: Class, evidence: &[Evidence]) -> Option<Finding> {
-    let bits = evidence.iter().map(|evidence| evidence.bits).sum();
+    let (support, own): (Vec<_>, Vec<_>) = evidence
+        .iter()
+        .partition(|one| hints::SUPPORT.contains(&one.name));
+    let bits = |some: &[&Evidence]| some.iter().map(|one| one.bits).sum::<u32>();
+    let (support, own) = (bits(&support), bits(&own));
+    let confidence = Confidence::from_bits(own + support)?;
+    let sure = Confidence::from_bits(own) == Some(Confidence::Exact);
     Some(Finding {
         class,
         role: Role::Client,
-        confidence: Confidence::from_bits(bits)?,
+        // What only habits lift above a threshold isn't as sure as arithmetic.
+        confidence: if sure {
+            confidence
+        } else {
+            confidence.min(Confidence::Strong)
+        },
     })
 }

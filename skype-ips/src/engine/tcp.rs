@@ -2,6 +2,7 @@
 
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
+use super::hints::lifted;
 use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::Evidence;
 use crate::detect::asked::asked;
@@ -113,6 +114,8 @@ impl Engine {
             return self.undecided(packet);
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
+        self.note(packet, false);
+        let support = self.connection_hints((key.zone, key.inside), now);
         let acquainted = self.flows.acquainted(key);
         let program = self.endpoints.spoken(key.zone, &key.inside);
         let roomy = self.flows.has_room_for_hellos();
@@ -124,7 +127,10 @@ impl Engine {
             len: packet.payload_len,
             packet: packet.number,
         };
-        if !opening.place(direction, &segment, roomy) {
+        let new = opening.place(direction, &segment, roomy);
+        // A first segment that is sent again was not answered.
+        let again = !new && !support.is_empty() && !packet.payload.is_empty();
+        if !new && !again {
             return Answer {
                 more: opening.request_still(),
                 ..Answer::default()
@@ -144,11 +150,31 @@ impl Engine {
                     .citing_stream(head, 0..4, says),
             )
         });
+        let names = &self.knowledge.names;
+        let mut hints = Vec::new();
         let judgement = match judgement {
             Judgement::Open | Judgement::Nothing if link.is_some() => link
                 .map_or(Judgement::Nothing, |link| {
                     Judgement::Proved(Kind::Signaling, link)
                 }),
+            short @ (Judgement::Open | Judgement::Nothing) if !support.is_empty() => {
+                // What falls short may suffice together with what else the host did.
+                match judge(opening.heads(), true, names) {
+                    Judgement::Proved(kind, evidence) => {
+                        hints = support;
+                        Judgement::Proved(kind, evidence)
+                    }
+                    // While the answer may still bring proof there is nothing to lift.
+                    _ if short == Judgement::Open && !again => short,
+                    _ => match lifted(opening.heads(), &support) {
+                        Some(exchange) => {
+                            hints = support;
+                            Judgement::Proved(Kind::Signaling, exchange)
+                        }
+                        None => short,
+                    },
+                }
+            }
             judgement => judgement,
         };
         let name = match &judgement {
@@ -170,7 +196,7 @@ impl Engine {
                     Kind::Service(Purpose::WebStatus) => Class::WebStatus,
                     Kind::Service(Purpose::Other) => Class::Other,
                 };
-                let evidence = vec![evidence];
+                let evidence: Vec<_> = std::iter::once(evidence).chain(hints).collect();
                 let Some(finding) = client(class, &evidence) else {
                     return Answer::default();
                 };
@@ -187,6 +213,10 @@ impl Engine {
                     ..Answer::default()
                 }
             }
+            _ if !new => Answer {
+                more: opening.request_still(),
+                ..Answer::default()
+            },
             Judgement::Open => Answer {
                 more: opening.request(true),
                 ..Answer::default()

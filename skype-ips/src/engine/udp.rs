@@ -11,6 +11,7 @@ use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::Evidence;
 use crate::detect::generator::Trial;
 use crate::detect::udp::{self, Message};
+use crate::hosts::hints::PORT_MAPPING;
 use crate::policy::{Class, from_mapped};
 
 /// ID 16 bits, address 32 bits.
@@ -19,15 +20,20 @@ const NAMED_ADDRESS_BITS: u32 = 48;
 impl Engine {
     pub(super) fn udp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
         let endpoint = packet.key.endpoint();
-        if let Some(message) = Message::read(packet.payload, packet.payload_len) {
+        let message = Message::read(packet.payload, packet.payload_len);
+        self.note(packet, matches!(message, Some(Message::Payload(_))));
+        if let Some(message) = message {
             let evidence = self.examine(packet, message, events);
             if self.endpoints.finding(&endpoint).is_some() {
                 if evidence.is_some() {
                     self.endpoints.hit(&endpoint, packet.now);
                 }
-            } else if let Some(evidence) = evidence
+            } else if let Some(mut evidence) = evidence
                 && let Some(finding) = client(Class::Signaling, &evidence)
             {
+                if !evidence.iter().any(|one| one.name == PORT_MAPPING) {
+                    evidence.extend(self.hints.mapped(&endpoint, packet.now));
+                }
                 self.endpoints.prove(&endpoint, finding, packet.now);
                 events.push(Event::Found {
                     at: packet.now,
@@ -38,12 +44,14 @@ impl Engine {
                 });
             }
         }
-        match self.endpoints.finding(&endpoint) {
+        self.skypeout(packet, events);
+        let answer = match self.endpoints.finding(&endpoint) {
             None => self.late(packet, events),
-            finding => Answer {
-                finding,
-                ..Answer::default()
-            },
+            Some(_) => Answer::default(),
+        };
+        Answer {
+            finding: self.finding(&packet.key),
+            ..answer
         }
     }
 
@@ -68,10 +76,13 @@ impl Engine {
                     let fits = generator.observe(now, sent, companion, number) == Trial::Fits;
                     return fits.then(Vec::new);
                 }
+                let hints = self.endpoint_hints(&endpoint, now);
+                let support = hints.iter().map(|one| one.bits).sum();
                 let (candidate, forgotten) = self.endpoints.candidate(&endpoint, now);
                 events.extend(forgotten.map(Event::Forgotten));
                 candidate.generator.observe(now, sent, companion, number);
-                candidate.generator.proof()
+                let proof = candidate.generator.supported_proof(support);
+                Some([proof?, hints].concat())
             }
             Message::Answer(answer) => {
                 let asked = exchanges.answer(now, direction, &answer, number)?;
@@ -148,7 +159,8 @@ impl Engine {
         if packet.outbound {
             return (answer.named == asker).then_some(Seconding::Unneeded);
         }
-        if answer.named == asker || self.public_addresses.contains(&answer.named) {
+        let known = [&self.public_addresses, &self.own_addresses];
+        if answer.named == asker || known.iter().any(|some| some.contains(&answer.named)) {
             return Some(Seconding::Unneeded);
         }
         let endpoint = packet.key.endpoint();

@@ -16,14 +16,13 @@ mod status;
 mod watchdog;
 
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use skype_ips_common::layout::{GateConfig, Interface, flag};
+use skype_ips_common::layout::{Address, GateConfig, Interface, flag};
 use skype_ips_common::mark::Field;
 
 pub use rundir::{DEFAULT as DEFAULT_RUN_DIR, MAX_INSTANCE, RunDir, RunDirError, socket};
@@ -32,7 +31,8 @@ pub use watchdog::watch;
 
 use crate::kernel::{
     AttachError, Attachment, BpfError, Firewall, FirewallError, KernelQueue, Link, LinkError,
-    MemoryTables, Plan, Programs, QueueError, attach, conntrack_in_use, queue_statistics,
+    MemoryTables, Plan, Programs, QueueError, addresses, attach, conntrack_in_use,
+    holds_connections, queue_statistics,
 };
 use crate::policy::{
     Config, ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure, Place, to_mapped,
@@ -246,17 +246,12 @@ impl Gateway {
             reserved: 0,
         };
         let compiled = options.config.policies.compile(settings.mode, 1);
-        let local = own_addresses();
+        let own = addresses::read();
         let mut programs = None;
         if classified {
             let mut loaded = Programs::load()?;
             loaded.set_policy(&compiled)?;
-            loaded.set_local(
-                &local
-                    .iter()
-                    .map(|address| to_mapped(*address))
-                    .collect::<Vec<_>>(),
-            )?;
+            loaded.set_local(&local(&own))?;
             for (interface, hook) in &hooked {
                 let entry = Interface {
                     inside: u8::from(inside(hook)),
@@ -269,8 +264,6 @@ impl Gateway {
             programs = Some(loaded);
         }
 
-        let mut public_addresses = settings.public_addresses.clone();
-        public_addresses.extend(local.iter().copied());
         let shared = Arc::new(Shared {
             instance: options.instance.clone(),
             mode: settings.mode,
@@ -293,12 +286,19 @@ impl Gateway {
                 .iter()
                 .map(|_| counters::ShardCounters::default())
                 .collect(),
-            public_addresses,
+            public_addresses: settings.public_addresses.clone(),
+            outside_addresses: shared::OutsideAddresses::default(),
             knowledge: options.config.knowledge.clone(),
             stopping: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             beats: Default::default(),
         });
+        let inside_names: Vec<_> = hooked
+            .iter()
+            .filter(|(_, hook)| inside(hook))
+            .map(|(_, hook)| hook.link.name.as_str())
+            .collect();
+        set_outside_addresses(&shared, &inside_names, &own);
         for (_, hook) in hooked.iter().filter(|(_, hook)| inside(hook)) {
             if !validates_sources(&hook.link.name) {
                 tracing::warn!(
@@ -410,13 +410,17 @@ impl Gateway {
     /// # Errors
     /// A queue's thread has ended.
     pub fn tick(&self) -> Result<(), GatewayError> {
+        let own = addresses::read();
         if let Some(programs) = lock(&self.programs).as_mut() {
             programs.flush_log();
-            let local: Vec<_> = own_addresses().into_iter().map(to_mapped).collect();
-            if let Err(error) = programs.set_local(&local) {
+            if let Err(error) = programs.set_local(&local(&own)) {
                 tracing::error!("{error}");
             }
         }
+        let hooked = self.hooked.iter();
+        let inside = hooked.filter(|hook| hook.side == InterfaceSide::Inside);
+        let inside: Vec<_> = inside.map(|hook| hook.link.name.as_str()).collect();
+        set_outside_addresses(&self.shared, &inside, &own);
         let mut shards = lock(&self.shards);
         let Some(dead) = shards.iter().position(JoinHandle::is_finished) else {
             return Ok(());
@@ -486,18 +490,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The gateway's own addresses.
-fn own_addresses() -> Vec<IpAddr> {
-    match if_addrs::get_if_addrs() {
-        Ok(interfaces) => interfaces
-            .into_iter()
-            .map(|interface| interface.addr.ip())
-            .collect(),
-        Err(error) => {
-            tracing::error!("cannot read this machine's addresses: {error}");
-            Vec::new()
-        }
+/// Where connections are tracked they may be translated: the shards are told under which
+/// addresses inside hosts are seen then.
+fn set_outside_addresses(shared: &Shared, inside: &[&str], own: &[addresses::Own]) {
+    if !shared.conntrack && !holds_connections() {
+        return;
     }
+    let outside = own
+        .iter()
+        .filter(|own| !own.loopback && !inside.contains(&own.interface.as_str()));
+    let outside: Vec<_> = outside.map(|own| own.address).collect();
+    if shared.outside_addresses.set(outside.clone()) {
+        tracing::info!(?outside, "inside hosts may be seen under these addresses");
+    }
+}
+
+/// The gateway's own addresses as the tables hold them.
+fn local(own: &[addresses::Own]) -> Vec<Address> {
+    own.iter().map(|own| to_mapped(own.address)).collect()
 }
 
 /// Whether the kernel checks that a packet's source is reached through the interface it came on.

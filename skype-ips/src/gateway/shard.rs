@@ -48,6 +48,8 @@ pub(super) struct Shard<Q> {
     /// Packets that the engine was shown.
     packets: u64,
     found: Vec<Event>,
+    /// Version of the gateway's outside addresses that the engine was told.
+    addresses: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -76,6 +78,7 @@ impl<Q: Queue> Shard<Q> {
             more_request: 0,
             packets: 0,
             found: Vec::new(),
+            addresses: 0,
         }
     }
 
@@ -120,6 +123,12 @@ impl<Q: Queue> Shard<Q> {
 
     fn handle(&mut self, packet: Q::Packet) -> std::io::Result<()> {
         add(&self.counters().received);
+        let version = self.shared.outside_addresses.version();
+        if version != self.addresses {
+            let addresses = self.shared.outside_addresses.get();
+            self.engine.set_own_addresses(addresses);
+            self.addresses = version;
+        }
         let judged = catch_unwind(AssertUnwindSafe(|| {
             self.judge(packet.payload(), packet.mark(), packet.arrived_on())
         }));
@@ -127,6 +136,7 @@ impl<Q: Queue> Shard<Q> {
             add(&self.counters().internal_error);
             // Its memory may be half-changed; what the kernel's tables know stays.
             self.engine = Engine::new(self.shared.engine_settings());
+            self.addresses = 0;
             match self.shared.failure.internal_error {
                 OnFailure::Open => {
                     QueueVerdict::Accept(self.shared.field.write(packet.mark(), Code::Pass))
@@ -240,7 +250,12 @@ impl<Q: Queue> Shard<Q> {
             payload_len: headers.payload_len,
         };
         let mut found = std::mem::take(&mut self.found);
-        let answer = self.engine.packet(&packet, &mut found);
+        let mut answer = self.engine.packet(&packet, &mut found);
+        if let (Some(finding), Some(state)) = (answer.finding, self.gate.flow(&key)) {
+            let counters = (&state).into();
+            let known = self.engine.traffic(&packet, finding, counters, &mut found);
+            answer.finding = Some(known);
+        }
         for event in found.drain(..) {
             self.apply(event, now);
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use skype_ips_common::mark::{Field, MAX_QUEUES};
 
@@ -38,14 +38,54 @@ pub struct Shared {
     pub first_queue: u16,
     /// One per shard.
     pub counters: Vec<ShardCounters>,
-    /// NAT addresses of inside hosts.
+    /// NAT addresses of inside hosts, as configured.
     pub public_addresses: Vec<IpAddr>,
+    /// The gateway's own, where it may translate.
+    pub(super) outside_addresses: OutsideAddresses,
     /// What the detection packs say.
     pub knowledge: Arc<Knowledge>,
     /// Set once, when the shards are to end.
     pub stopping: AtomicBool,
     pub(super) bypass: AtomicBool,
     pub(super) beats: [AtomicU64; MAX_QUEUES as usize],
+}
+
+/// Addresses of the gateway's own outside interfaces, which change while it runs.
+#[derive(Debug, Default)]
+pub(super) struct OutsideAddresses {
+    addresses: RwLock<Vec<IpAddr>>,
+    version: AtomicU64,
+}
+
+impl OutsideAddresses {
+    /// Sets them; whether they are others than before.
+    pub(super) fn set(&self, mut addresses: Vec<IpAddr>) -> bool {
+        addresses.sort_unstable();
+        let mut known = self
+            .addresses
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let changed = *known != addresses;
+        if changed {
+            *known = addresses;
+            self.version.fetch_add(1, Relaxed);
+        }
+        changed
+    }
+
+    /// A number that grows when they change.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Relaxed)
+    }
+
+    /// The addresses, sorted.
+    pub(super) fn get(&self) -> Vec<IpAddr> {
+        let known = self
+            .addresses
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
 }
 
 impl Shared {

@@ -71,8 +71,8 @@ pub struct Endpoints<F> {
     most: usize,
 }
 
-/// Zone and inside address.
-type Host = (u16, Address);
+/// A host: zone and inside address.
+pub type Host = (u16, Address);
 
 fn host(key: &EndpointKey) -> Host {
     (key.zone, key.inside)
@@ -101,8 +101,9 @@ impl<F: Copy> Endpoints<F> {
 
     /// Notes that a proved endpoint passed a test again.
     pub fn hit(&mut self, key: &EndpointKey, now: u64) {
-        self.proved.touch(key, now);
-        self.speaks(key, now);
+        if self.proved.touch(key, now).is_some() {
+            self.speaks(key, now);
+        }
     }
 
     fn speaks(&mut self, key: &EndpointKey, now: u64) {

@@ -1,7 +1,5 @@
 //! Flows whose first packets are still looked at, and TCP flows that were found.
 
-use std::hash::Hash;
-
 use skype_ips_common::layout::{Address, FlowKey};
 
 use super::Recent;
@@ -140,12 +138,12 @@ impl<F: Copy> Flows<F> {
 
     /// The recent messages of a UDP flow, remembered from now on.
     pub fn exchanges(&mut self, key: &FlowKey, now: u64) -> &mut Exchanges {
-        entry_or(&mut self.udp, key, now, self.most, Exchanges::default())
+        self.udp.entry_or(key, now, self.most, Exchanges::default)
     }
 
     /// The openings of a TCP flow, remembered from now on.
     pub fn opening(&mut self, key: &FlowKey, now: u64) -> &mut Opening {
-        entry_or(&mut self.tcp, key, now, self.most, Opening::default())
+        self.tcp.entry_or(key, now, self.most, Opening::default)
     }
 
     /// Whether there is memory for the whole of a ClientHello.
@@ -166,8 +164,8 @@ impl<F: Copy> Flows<F> {
     /// Remembers what a TCP flow was found to be.
     pub fn found(&mut self, key: &FlowKey, finding: F, now: u64) {
         self.tcp.remove(key);
-        *entry_or(&mut self.found, key, now, self.most, finding) = finding;
-        entry_or(&mut self.acquainted, &pair(key), now, self.most, ());
+        *self.found.entry_or(key, now, self.most, || finding) = finding;
+        self.acquainted.entry_or(&pair(key), now, self.most, || ());
     }
 
     /// Whether another TCP flow between the two hosts was found lately.
@@ -185,22 +183,4 @@ impl<F: Copy> Flows<F> {
         let before = now.saturating_sub(ACQUAINTANCE_LIFE);
         while self.acquainted.pop_older_than(before).is_some() {}
     }
-}
-
-/// An entry, put in if it is not there, as the newest; the longest silent makes room.
-fn entry_or<'a, K: Copy + Eq + Hash, V>(
-    map: &'a mut Recent<K, V>,
-    key: &K,
-    now: u64,
-    most: usize,
-    fresh: V,
-) -> &'a mut V {
-    if map.get(key).is_none() {
-        if map.len() >= most {
-            map.pop_oldest();
-        }
-        map.insert(*key, fresh, now);
-    }
-    map.touch(key, now)
-        .expect("it was there, or was inserted just now")
 }

@@ -1,10 +1,12 @@
-//! What is remembered of hosts over time: their UDP endpoints, their flows and the names that they
-//! asked for, in bounded memory.
+//! What is remembered of hosts over time: their UDP endpoints, their flows and what those carry, and
+//! the names that they asked for, in bounded memory.
 
 pub mod endpoints;
 pub mod flows;
+pub mod hints;
 pub mod late;
 pub mod names;
 mod recent;
+pub mod traffic;
 
 pub use recent::Recent;

@@ -96,6 +96,25 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.index.insert(key, at);
     }
 
+    /// An entry to change, put in if it isn't there, as the newest of at most `most`; the longest
+    /// left alone makes room.
+    pub fn entry_or(
+        &mut self,
+        key: &K,
+        now: u64,
+        most: usize,
+        fresh: impl FnOnce() -> V,
+    ) -> &mut V {
+        if !self.index.contains_key(key) {
+            if self.len() >= most {
+                self.pop_oldest();
+            }
+            self.insert(*key, fresh(), now);
+        }
+        self.touch(key, now)
+            .expect("it was there, or was inserted just now")
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.index.remove(key)?;

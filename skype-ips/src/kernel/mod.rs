@@ -1,6 +1,8 @@
 //! The kernel's edges, each behind a small trait with an in-memory twin.
 
 #[cfg(target_os = "linux")]
+pub mod addresses;
+#[cfg(target_os = "linux")]
 mod bpf;
 #[cfg(target_os = "linux")]
 mod firewall;
@@ -18,8 +20,9 @@ mod tool;
 pub use bpf::{BpfError, OBJECT_VARIABLE, Programs, ShardTables};
 #[cfg(target_os = "linux")]
 pub use firewall::{
-    Backend, Firewall, FirewallError, Plan, conntrack_in_use, in_force as rules_in_force,
-    instances, remove_all as remove_rules, resume as resume_rules, suspend as suspend_rules,
+    Backend, Firewall, FirewallError, Plan, conntrack_in_use, holds_connections,
+    in_force as rules_in_force, instances, remove_all as remove_rules, resume as resume_rules,
+    suspend as suspend_rules,
 };
 #[cfg(target_os = "linux")]
 pub use hooks::{AttachError, Attachment, attach, attached, has_tcx, remove_filters};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use prefix_trie::PrefixSet;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
     Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, OUTBOUND, PolicyEntry, UDP,
@@ -19,7 +19,7 @@ use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::detect::udp::Message;
-use crate::engine::{Engine, Event, Packet, Settings, Subject};
+use crate::engine::{Engine, Event, Evidence, Finding, Packet, Settings, Subject};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, PolicySet, from_mapped, mapped_prefix};
 use crate::telemetry::StatsCounters;
@@ -101,6 +101,8 @@ pub struct Driver {
     pub(super) of_endpoints: FxHashMap<EndpointKey, Vec<usize>>,
     /// Those of endpoints that hold.
     known: FxHashMap<EndpointKey, usize>,
+    /// Flows with a verdict of their own, by endpoint, which end with what is known of that.
+    own: FxHashMap<EndpointKey, FxHashSet<FlowKey>>,
     /// Datagrams shaped like type 2, sent and received by an inside endpoint that is not proved.
     type2: FxHashMap<EndpointKey, [u64; 2]>,
     pub(super) stats: StatsCounters,
@@ -146,6 +148,7 @@ impl Driver {
             proofs: Vec::new(),
             of_endpoints: FxHashMap::default(),
             known: FxHashMap::default(),
+            own: FxHashMap::default(),
             type2: FxHashMap::default(),
             stats: StatsCounters::default(),
         }
@@ -360,7 +363,14 @@ impl Driver {
             payload: payload(record, headers),
             payload_len: headers.payload_len,
         };
-        let answer = self.engine.packet(&packet, &mut self.events);
+        let mut answer = self.engine.packet(&packet, &mut self.events);
+        if let (Some(finding), Some(state)) = (answer.finding, self.tables.flow_state(&key)) {
+            let counters = state.into();
+            let known = self
+                .engine
+                .traffic(&packet, finding, counters, &mut self.events);
+            answer.finding = Some(known);
+        }
         self.take_events(record.number, conversation);
         if answer.more > 0 {
             self.more_request = self.more_request.wrapping_add(1).max(1);
@@ -401,7 +411,13 @@ impl Driver {
                     let index = self.proofs.len();
                     let mut endpoint = None;
                     let Ok(()) = match subject {
-                        Subject::Flow(key) => self.tables.set_verdict(&key, finding.verdict()),
+                        Subject::Flow(key) => {
+                            self.reclassify(conversation, finding, &evidence);
+                            if key.protocol == UDP {
+                                self.own.entry(key.endpoint()).or_default().insert(key);
+                            }
+                            self.tables.set_verdict(&key, finding.verdict())
+                        }
                         Subject::Endpoint(key) => {
                             endpoint = Some(self.proved_endpoint(&key));
                             self.known.insert(key, index);
@@ -442,6 +458,9 @@ impl Driver {
                 }
                 Event::Forgotten(key) => {
                     self.known.remove(&key);
+                    for flow in self.own.remove(&key).unwrap_or_default() {
+                        let Ok(()) = self.tables.remove_verdict(&flow);
+                    }
                     for key in std::iter::once(key).chain(key.listener()) {
                         let Ok(()) = self.tables.remove_endpoint(&key);
                     }
@@ -468,6 +487,20 @@ impl Driver {
         }
         if let Some(proof) = self.known.get(&endpoint).copied() {
             self.decide(frame, conversation, proof, true);
+        }
+    }
+
+    /// What a known conversation carries is what was found last.
+    fn reclassify(&mut self, conversation: Option<usize>, finding: Finding, proof: &[Evidence]) {
+        let known = conversation.map(|index| self.conversations.get_mut(index));
+        let Some(known) = known.and_then(|known| known.detection.as_mut()) else {
+            return;
+        };
+        known.finding.class = finding.class;
+        for evidence in proof {
+            if !known.evidence.contains(&evidence.name) {
+                known.evidence.push(evidence.name);
+            }
         }
     }
 

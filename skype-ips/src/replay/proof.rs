@@ -47,12 +47,16 @@ impl Proof {
             let len: u32 = evidence.cited.iter().map(|cited| cited.len).sum();
             len as usize == CLIENT_BLANK.len()
         };
+        let named = |name: &str| self.evidence.iter().any(|one| one.name == name);
+        // What a flow carries is told in addition; a call to the telephone network alone isn't.
+        let call = named("skypeout") && !named("media-statistics");
+        if named("tcp-udp-generator") || named("known-host") || call {
+            return Some(Leaning::OnDatagrams);
+        }
+        let blank = |one: &Evidence| one.name == "login-handshake" && is_blank(one);
         self.evidence
             .iter()
-            .find_map(|evidence| match evidence.name {
-                "tcp-udp-generator" => Some(Leaning::OnDatagrams),
-                "login-handshake" if is_blank(evidence) => Some(Leaning::OnConnection),
-                _ => None,
-            })
+            .any(blank)
+            .then_some(Leaning::OnConnection)
     }
 }

@@ -348,3 +348,25 @@ fn fragments_of_others_or_in_disorder_prove_nothing() {
     }
     assert_eq!(trial.found(), []);
 }
+
+#[test]
+fn the_gateways_own_address_is_proof_and_another_needs_two_peers() {
+    let mut trial = Trial::new();
+    let own: IpAddr = PUBLIC.parse().expect("an address");
+    trial.engine.set_own_addresses(vec![own]);
+    trial.datagram(udp(PEER, 15_294), OUT, &bytes(PROBE));
+    trial.datagram(udp(PEER, 15_294), IN, &bytes(NACK));
+    assert_eq!(trial.found(), [("udp-nack-address", true)]);
+
+    // A NAT farther out: the gateway's own address is private, and peers name another.
+    let mut trial = Trial::new();
+    trial
+        .engine
+        .set_own_addresses(vec![IpAddr::from([10, 0, 0, 1])]);
+    for (peer, sent, back) in [(PEER, PROBE, NACK), ([208, 2, 71, 2], PROBE_2, NACK_2)] {
+        assert_eq!(trial.found(), []);
+        trial.datagram(udp(peer, 15_294), OUT, &bytes(sent));
+        trial.datagram(udp(peer, 15_294), IN, &bytes(back));
+    }
+    assert_eq!(trial.found(), [("udp-nack-address", true)]);
+}

@@ -67,17 +67,7 @@ fn behind_masquerading_an_answer_that_names_the_gateways_address_is_evidence() {
     for hook in ["tc", "off"] {
         let Some(net) = Net::build() else { return };
         net.gateway("iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE");
-        // A NACK: the probe's ID, type 7, the sender's public address, a challenge.
-        let _server = net.serve_with(|probe, from| {
-            let std::net::SocketAddr::V4(from) = from else {
-                return None;
-            };
-            let mut nack = probe[..2].to_vec();
-            nack.push(0x77);
-            nack.extend(from.ip().octets());
-            nack.extend([1, 2, 3, 4]);
-            Some(nack)
-        });
+        let _server = net.serve_with(nack);
         let mut daemon = Daemon::start(&net, CONFIG, &["--hook", hook]);
         assert_eq!(
             net.skype(1).len(),
@@ -150,4 +140,46 @@ fn bypass_lets_everything_pass_and_its_end_blocks_again() {
         assert_eq!(net.skype(10).len(), 0, "hook {hook}");
         daemon.stop();
     }
+}
+
+/// Answers a probe with a NACK: the probe's ID, type 7, the sender's public address, a challenge.
+fn nack(probe: &[u8], from: std::net::SocketAddr) -> Option<Vec<u8>> {
+    let std::net::SocketAddr::V4(from) = from else {
+        return None;
+    };
+    let mut nack = probe[..2].to_vec();
+    nack.push(0x77);
+    nack.extend(from.ip().octets());
+    nack.extend([1, 2, 3, 4]);
+    Some(nack)
+}
+
+#[test]
+fn an_address_that_the_gateway_gets_later_is_evidence_too() {
+    let Some(net) = Net::build() else { return };
+    net.gateway("iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE");
+    let mut daemon = Daemon::start(&net, CONFIG, &["--hook", "tc"]);
+    // The provider gives it another address.
+    net.gateway("ip address add 203.0.113.9/24 dev out0");
+    net.gateway("iptables -t nat -F POSTROUTING");
+    net.gateway("iptables -t nat -A POSTROUTING -o out0 -j SNAT --to-source 203.0.113.9");
+    std::thread::sleep(Duration::from_millis(1500));
+    let _server = net.serve_with(nack);
+    assert_eq!(net.skype(1).len(), 0, "the NACK completes the evidence");
+    let alert = daemon
+        .event("alert", Duration::from_secs(5))
+        .expect("an alert");
+    assert_eq!(alert["skype"]["evidence"][0], "udp-nack-address");
+    daemon.stop();
+}
+
+#[test]
+fn a_client_that_is_translated_to_another_port_is_blocked_at_once() {
+    let Some(net) = Net::build() else { return };
+    let _server = net.serve();
+    let daemon = Daemon::start(&net, CONFIG, &["--hook", "tc"]);
+    assert_eq!(net.skype(4), [0]);
+    // A home router behind the gateway's inside interface lost its table: same program, new port.
+    assert_eq!(net.skype_from(SKYPE_PORT + 1, 4, 3).len(), 0);
+    daemon.stop();
 }

@@ -7,6 +7,7 @@
 mod blocking;
 mod daemon;
 mod failures;
+mod media;
 mod net;
 mod refusals;
 mod rules;

@@ -115,11 +115,16 @@ impl Net {
 
     /// Sends `count` Skype probes from one port to many, and says which were answered.
     pub(crate) fn skype(&self, count: u32) -> Vec<u32> {
+        self.skype_from(SKYPE_PORT, count, 0)
+    }
+
+    /// The same from another port, by a program that has sent `before` probes already.
+    pub(crate) fn skype_from(&self, port: u16, count: u32, before: u32) -> Vec<u32> {
         let socket = self
             .inside
-            .run(|| UdpSocket::bind((INSIDE_HOST, SKYPE_PORT)))
+            .run(|| UdpSocket::bind((INSIDE_HOST, port)))
             .expect("a free port");
-        let mut state = 0x1234_5678;
+        let mut state = (0..before).fold(0x1234_5678, |state, _| lcg::next(state));
         exchange(&socket, count, DROPPED, |number| {
             state = lcg::next(state);
             probe(number, state)

@@ -9,14 +9,17 @@ mod connections;
 mod enough;
 mod found;
 mod fragments;
+mod hints;
 mod links;
 mod mangle;
+mod media;
 mod names;
 mod openings;
 mod order;
 mod proxies;
 mod script;
 mod sessions;
+mod skypeout;
 #[path = "../support/mod.rs"]
 mod support;
 mod trial;

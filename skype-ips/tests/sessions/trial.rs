@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use skype_ips::capture::Record;
 use skype_ips::engine::Settings;
-use skype_ips::policy::{Action, Config, Mode, parse};
+use skype_ips::policy::{Action, Class, Config, Mode, parse};
 use skype_ips::replay::{Conversation, Driver, Report, private_networks};
 
 use crate::enough;
@@ -71,6 +71,21 @@ pub(crate) fn decisions(packets: &[Packet]) -> HashMap<Flow, usize> {
 pub(crate) fn finds(session: &Session, flow: &Flow) -> bool {
     let report = replay(&session.packets, &Mangle::none().path);
     found(&report).get(&(flow.protocol, flow.inside, flow.outside)) == Some(&true)
+}
+
+/// What a flow is said to carry, and why; `None` if it isn't found.
+pub(crate) fn class(
+    packets: &[Packet],
+    path: &Path,
+    flow: &Flow,
+) -> Option<(Class, Vec<&'static str>)> {
+    let report = replay(packets, path);
+    let ends = [(flow.inside, flow.outside), (flow.outside, flow.inside)];
+    let mut all = report.conversations.iter();
+    let one =
+        all.find(|one| one.protocol == flow.protocol && ends.contains(&(one.src, one.dest)))?;
+    let found = one.detection.clone()?;
+    Some((found.finding.class, found.evidence))
 }
 
 /// What is said of a flow.

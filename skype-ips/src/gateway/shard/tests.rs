@@ -79,6 +79,7 @@ fn shared(mode: Mode, conntrack: bool) -> Arc<Shared> {
         first_queue: 0,
         counters: vec![ShardCounters::default()],
         public_addresses: Vec::new(),
+        outside_addresses: Default::default(),
         knowledge: config.knowledge,
         stopping: AtomicBool::new(false),
         bypass: AtomicBool::new(false),

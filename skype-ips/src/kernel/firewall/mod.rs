@@ -215,12 +215,17 @@ pub fn in_force(instance: &str) -> Vec<String> {
     iptables::in_force(instance)
 }
 
+/// Whether connection tracking holds connections of this network namespace at the moment.
+pub fn holds_connections() -> bool {
+    let count =
+        std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap_or_default();
+    count.trim().parse::<u64>().is_ok_and(|count| count > 0)
+}
+
 /// Whether connection tracking is in use in this network namespace: it holds connections, or some
 /// rule needs it. Asking doesn't switch it on.
 pub fn conntrack_in_use() -> bool {
-    let count =
-        std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap_or_default();
-    if count.trim().parse::<u64>().is_ok_and(|count| count > 0) {
+    if holds_connections() {
         return true;
     }
     let rules = [

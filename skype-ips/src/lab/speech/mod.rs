@@ -6,7 +6,8 @@
 //! the wire comes from the [`fastrand::Rng`] that the caller hands in, so the same seed speaks
 //! the same bytes.
 //!
-//! Classic Skype (2003 to 2015): [`Generator`] and [`Process`], its [`udp`] datagrams, and over
+//! Classic Skype (2003 to 2015): [`Generator`] and [`Process`], its [`udp`] datagrams and the
+//! times and sizes of its [`media`], and over
 //! TCP the [`key_exchange`], the [`legacy`] stream, both inside [`fake_tls`], the [`login`], the
 //! version check over [`http`], and any of them through a [`proxy`]. Late Skype (2015 to 2025):
 //! [`tls`], [`quic`], [`stun`] and [`dns`].
@@ -23,6 +24,7 @@ pub mod http;
 pub mod key_exchange;
 pub mod legacy;
 pub mod login;
+pub mod media;
 mod process;
 pub mod proxy;
 pub mod quic;

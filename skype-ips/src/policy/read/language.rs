@@ -70,6 +70,8 @@ keys! {
     TEAMS = "teams", "teams = [\"teams.microsoft.com\"]";
     EITHER = "either", "either = [\"asm.skype.com\"]";
     SHARED = "shared", "shared = [\"pipe.aria.microsoft.com\"]";
+    BOOTSTRAP = "bootstrap", "[bootstrap]";
+    BOOTSTRAP_HOSTS = "hosts", "hosts = [\"66.235.180.9:33033\"]";
     STUN = "stun", "[stun]";
     ATTRIBUTES = "attributes", "attributes = [0x8054, 0x8070]";
 }
@@ -185,7 +187,7 @@ pub(super) const POLICY_TABLE: Grammar = Grammar {
 /// A detection pack's file.
 pub(super) const PACK_FILE: Grammar = Grammar {
     header: "",
-    keys: &[&VERSION, &PACK, &NAMES, &STUN],
+    keys: &[&VERSION, &PACK, &NAMES, &BOOTSTRAP, &STUN],
     later: &[],
 };
 
@@ -200,6 +202,13 @@ pub(super) const PACK_TABLE: Grammar = Grammar {
 pub(super) const NAMES_TABLE: Grammar = Grammar {
     header: "[names]",
     keys: &[&SKYPE, &TEAMS, &EITHER, &SHARED],
+    later: &[],
+};
+
+/// `[bootstrap]`.
+pub(super) const BOOTSTRAP_TABLE: Grammar = Grammar {
+    header: "[bootstrap]",
+    keys: &[&BOOTSTRAP_HOSTS],
     later: &[],
 };
 
@@ -223,6 +232,7 @@ pub(super) const TABLES: &[&Grammar] = &[
     &POLICY_TABLE,
     &PACK_TABLE,
     &NAMES_TABLE,
+    &BOOTSTRAP_TABLE,
     &STUN_TABLE,
 ];
 

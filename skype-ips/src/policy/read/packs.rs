@@ -1,5 +1,6 @@
 //! Reads detection packs: files with a `[pack]` table. One of a built-in pack's name replaces it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use skype_ips_common::prefilter;
@@ -8,12 +9,14 @@ use toml::de::{DeTable, DeValue};
 use super::super::place::{Source, quoted};
 use super::super::problems::counted;
 use super::language::{
-    ATTRIBUTES, EITHER, NAMES, NAMES_TABLE, PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES,
-    REVISION, SHARED, SKYPE, STUN, STUN_TABLE, TEAMS, nearest,
+    ATTRIBUTES, BOOTSTRAP, BOOTSTRAP_HOSTS, BOOTSTRAP_TABLE, EITHER, NAMES, NAMES_TABLE, PACK,
+    PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION, SHARED, SKYPE, STUN, STUN_TABLE, TEAMS,
+    nearest,
 };
 use super::reader::{Document, Reader};
 use crate::detect::knowledge::Knowledge;
 use crate::detect::names::{Owner, normal};
+use crate::policy::to_mapped;
 
 /// The packs that come with the program.
 const BUILT_IN: [(&str, &str); 2] = [
@@ -38,6 +41,8 @@ pub struct Pack {
     pub predicates: usize,
     /// Domains that it knows.
     pub names: usize,
+    /// Bootstrap hosts that it knows.
+    pub bootstrap_hosts: usize,
     /// STUN attributes that it calls Microsoft's.
     pub attributes: usize,
 }
@@ -52,6 +57,9 @@ impl std::fmt::Display for Pack {
             counted(self.predicates, "predicate"),
             counted(self.names, "name")
         )?;
+        if self.bootstrap_hosts > 0 {
+            write!(f, ", {}", counted(self.bootstrap_hosts, "bootstrap host"))?;
+        }
         match self.attributes {
             0 => Ok(()),
             some => write!(f, ", {}", counted(some, "STUN attribute")),
@@ -65,43 +73,81 @@ pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<
     let root = &document.root;
     reader.keys(root, &PACK_FILE);
     let pack = header(reader, root, &mut knowledge);
+    let domains = names(reader, root, &mut knowledge);
+    let hosts = bootstrap(reader, root, &mut knowledge);
+    attributes(reader, root, &mut knowledge);
+    let pack = pack.map(|pack| Pack {
+        names: domains,
+        bootstrap_hosts: hosts,
+        attributes: knowledge.stun_marks.len(),
+        ..pack
+    });
+    (pack, knowledge)
+}
+
+/// `[names]`; how many.
+fn names(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> usize {
+    let Some(value) = root.get(NAMES.name) else {
+        return 0;
+    };
+    let DeValue::Table(table) = value.get_ref() else {
+        reader.wrong_type::<()>(value, &NAMES, "a table");
+        return 0;
+    };
+    reader.keys(table, &NAMES_TABLE);
     let mut names = 0;
-    if let Some(value) = root.get(NAMES.name) {
-        let DeValue::Table(table) = value.get_ref() else {
-            reader.wrong_type::<()>(value, &NAMES, "a table");
-            return (pack, knowledge);
-        };
-        reader.keys(table, &NAMES_TABLE);
-        for (key, owner) in [
-            (&SKYPE, Owner::Skype),
-            (&TEAMS, Owner::Teams),
-            (&EITHER, Owner::Either),
-            (&SHARED, Owner::Shared),
-        ] {
-            for item in reader.strings(table, key).unwrap_or_default() {
-                match normal(item.get_ref()) {
-                    Some(name) if name == *item.get_ref() && name.contains('.') => {
-                        names += 1;
-                        knowledge.names.add(&name, owner);
-                    }
-                    _ => {
-                        let message = format!("{} is no domain", quoted(item.get_ref()));
-                        let help = "write small letters, digits, `-` and at least one dot, as in \
-                                    \"skype.com\"; everything that ends with it is meant";
-                        reader.error(item.span(), message, help);
-                    }
+    for (key, owner) in [
+        (&SKYPE, Owner::Skype),
+        (&TEAMS, Owner::Teams),
+        (&EITHER, Owner::Either),
+        (&SHARED, Owner::Shared),
+    ] {
+        for item in reader.strings(table, key).unwrap_or_default() {
+            match normal(item.get_ref()) {
+                Some(name) if name == *item.get_ref() && name.contains('.') => {
+                    names += 1;
+                    knowledge.names.add(&name, owner);
+                }
+                _ => {
+                    let message = format!("{} is no domain", quoted(item.get_ref()));
+                    let help = "write small letters, digits, `-` and at least one dot, as in \
+                                \"skype.com\"; everything that ends with it is meant";
+                    reader.error(item.span(), message, help);
                 }
             }
         }
     }
-    attributes(reader, root, &mut knowledge);
-    let attributes = knowledge.stun_marks.len();
-    let pack = pack.map(|pack| Pack {
-        names,
-        attributes,
-        ..pack
-    });
-    (pack, knowledge)
+    names
+}
+
+/// `[bootstrap]`; how many hosts.
+fn bootstrap(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> usize {
+    let Some(value) = root.get(BOOTSTRAP.name) else {
+        return 0;
+    };
+    let DeValue::Table(table) = value.get_ref() else {
+        reader.wrong_type::<()>(value, &BOOTSTRAP, "a table");
+        return 0;
+    };
+    reader.keys(table, &BOOTSTRAP_TABLE);
+    let items = reader.strings(table, &BOOTSTRAP_HOSTS).unwrap_or_default();
+    let mut hosts = 0;
+    for item in items {
+        match item.get_ref().parse::<SocketAddr>() {
+            Ok(end) if end.port() != 0 && !end.ip().is_unspecified() => {
+                hosts += 1;
+                let host = (to_mapped(end.ip()), end.port());
+                knowledge.bootstrap.insert(host);
+            }
+            _ => {
+                let message = format!("{} is no address with a port", quoted(item.get_ref()));
+                let help = "write it as in \"66.235.180.9:33033\" or \"[2001:db8::1]:33033\"; \
+                            names are not looked up";
+                reader.error(item.span(), message, help);
+            }
+        }
+    }
+    hosts
 }
 
 /// Whether everybody's STUN and TURN have an attribute (IANA's registry of STUN attributes).
@@ -152,6 +198,7 @@ fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge
         revision: revision?.into_inner(),
         predicates,
         names: 0,
+        bootstrap_hosts: 0,
         attributes: 0,
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{CitationTold, EvidenceTold, ExplanationRecord, Frames, LookedAt, ProofTold};
-use crate::policy::{Action, Mode};
+use crate::policy::{Action, Confidence, Mode};
 use crate::telemetry::FlowRecord;
 
 /// Bytes in a line.
@@ -288,7 +288,14 @@ fn added_up(
         "\nHow it adds up: {sum}, odds of chance {}. From {} bits on it is exact, from {} strong, from {} \
          heuristic, below nothing: {confidence}.",
         proof.odds, limits.exact, limits.strong, limits.heuristic
-    )
+    )?;
+    if proof.bits >= limits.exact && proof.confidence < Confidence::Exact {
+        writeln!(
+            f,
+            "What only a host's habits lift so far is strong at most."
+        )?;
+    }
+    Ok(())
 }
 
 fn nothing(f: &mut fmt::Formatter<'_>, flow: &FlowRecord, looked_at: &LookedAt) -> fmt::Result {
