@@ -68,12 +68,13 @@ pub enum BpfError {
 }
 
 impl BpfError {
-    /// Whether the cause is a missing right.
+    /// Whether the cause is a missing right. The verifier's own refusal of a program (EACCES) is
+    /// not: the kernel says EPERM for rights.
     pub fn is_permission(&self) -> bool {
         let mut source: Option<&dyn std::error::Error> = Some(self);
         while let Some(error) = source {
             if let Some(io) = error.downcast_ref::<std::io::Error>() {
-                return io.kind() == std::io::ErrorKind::PermissionDenied;
+                return io.raw_os_error() == Some(libc::EPERM);
             }
             source = error.source();
         }

@@ -7,7 +7,8 @@ use skype_ips_common::layout::Verdict;
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::Link;
 
-use super::{SKYPE, Twins, key, tagged_frame};
+use crate::frames::{SKYPE, key, tagged_frame};
+use crate::twins::Twins;
 
 /// A STUN message without attributes.
 fn stun() -> Vec<u8> {

@@ -19,7 +19,9 @@ use skype_ips_common::layout::{
 };
 use skype_ips_common::parse::{Fragment, Headers, Slice, headers};
 
-use super::{CONFIG, LONGEST, Twins, is_inside, support};
+use crate::captures::is_inside;
+use crate::support;
+use crate::twins::{CONFIG, LONGEST, Twins};
 
 /// Detection packs that a gateway may have loaded.
 struct PackChoice {

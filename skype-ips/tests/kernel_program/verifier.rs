@@ -3,7 +3,7 @@
 use aya::programs::ProgramInfo;
 use skype_ips_common::layout::Hook;
 
-use crate::Twins;
+use crate::twins::Twins;
 
 /// Where the verifier gives up (`BPF_COMPLEXITY_LIMIT_INSNS`), instructions.
 const LIMIT: u32 = 1_000_000;

@@ -7,7 +7,8 @@ use skype_ips_common::layout::{OUTBOUND, Verdict};
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::Link;
 
-use super::{SKYPE, Twins, ipv4_udp, key};
+use crate::frames::{SKYPE, ipv4_udp, key};
+use crate::twins::Twins;
 
 /// Type d, of which no predicate lets anything through.
 fn media(len: usize) -> Vec<u8> {

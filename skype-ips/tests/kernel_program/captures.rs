@@ -1,0 +1,163 @@
+//! Every shared capture, with the engine in the loop.
+
+use std::path::{Path, PathBuf};
+
+use skype_ips::capture::Capture;
+use skype_ips::engine::{Engine, Packet, Settings};
+use skype_ips::kernel::VerdictTables as _;
+use skype_ips::policy::from_mapped;
+use skype_ips_common::gate::{Outcome, Side};
+use skype_ips_common::layout::{FlowState, INBOUND, OUTBOUND, Verdict};
+use skype_ips_common::mark::Code;
+use skype_ips_common::parse::{Slice, headers};
+
+use crate::support;
+use crate::twins::{LONGEST, Twins};
+
+/// Whether the default policy covers the address: private IPv4, unique local IPv6.
+pub(crate) fn is_inside(address: &[u8; 16]) -> bool {
+    match from_mapped(address) {
+        std::net::IpAddr::V4(v4) => v4.is_private(),
+        std::net::IpAddr::V6(v6) => v6.segments()[0] & 0xfe00 == 0xfc00,
+    }
+}
+
+fn captures() -> Vec<PathBuf> {
+    let Some(root) = support::shared_captures() else {
+        return Vec::new();
+    };
+    let mut files = Vec::new();
+    for folder in ["skype", "teams", "other"] {
+        let entries = std::fs::read_dir(root.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
+        files.extend(entries.map(|entry| entry.path()));
+    }
+    files.sort();
+    files
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Through {
+    Xdp,
+    Tc,
+}
+
+/// Runs a capture through both, with the engine in the loop, and returns packets and tags.
+fn compare(twins: &mut Twins, file: &Path, through: Through) -> (u64, u64) {
+    let mut engine = Engine::new(Settings::default());
+    let mut events = Vec::new();
+    let (mut packets, mut tags) = (0, 0);
+    let mut request = 0u8;
+    let name = file.display();
+    for record in Capture::open(file).expect("a capture") {
+        let Ok(record) = record else { break };
+        let frame = &record.data[..record.data.len().min(LONGEST)];
+        if frame.len() < 20 {
+            continue;
+        }
+        let parsed = headers(&Slice::new(frame), record.link);
+        let outbound = parsed.is_ok_and(|headers| is_inside(&headers.source));
+        let side = if outbound {
+            Side::InsideIngress
+        } else {
+            Side::OutsideIngress
+        };
+        let expected = twins.memory(frame, record.link, side);
+        let key = *twins.work.key();
+        packets += 1;
+        let at = format!("{name}, packet {}", record.number);
+        let inspect = matches!(expected, Outcome::Pass(Code::Inspect(_)));
+        match through {
+            Through::Xdp => {
+                let found = twins.xdp(frame, record.link, side);
+                assert_eq!(found, (expected == Outcome::Drop, inspect), "{at}");
+            }
+            Through::Tc => {
+                let found = twins
+                    .tc(frame, record.link, side)
+                    .map_or(Outcome::Drop, Outcome::Pass);
+                assert_eq!(found, expected, "{at}");
+            }
+        }
+        if !outbound && expected != Outcome::Drop {
+            // The same packet leaves through the inside interface.
+            let expected = twins.memory(frame, record.link, Side::InsideEgress);
+            let found = twins.tc(frame, record.link, Side::InsideEgress);
+            assert_eq!(found.is_none(), expected == Outcome::Drop, "{at}, leaving");
+        }
+        if key.protocol != 0 {
+            let states = [
+                twins.kernel.flow(&key),
+                twins.memory.flow_state(&key).copied(),
+            ];
+            let [kernel, memory] = states.map(|state| {
+                state.map(|state| FlowState {
+                    last_seen: 0,
+                    ..state
+                })
+            });
+            assert_eq!(kernel, memory, "{at}");
+        }
+        let (true, Ok(headers)) = (inspect, parsed) else {
+            continue;
+        };
+        tags += 1;
+        let payload = record
+            .data
+            .get(headers.payload_offset as usize..)
+            .unwrap_or_default();
+        let direction = if outbound { OUTBOUND } else { INBOUND };
+        let flow = twins.memory.flow_state(&key);
+        let packet = Packet {
+            number: record.number,
+            now: record.timestamp,
+            key,
+            outbound,
+            tcp_seq: headers.tcp_seq,
+            tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
+            payload: &payload[..payload.len().min(headers.payload_len as usize)],
+            payload_len: headers.payload_len,
+        };
+        let answer = engine.packet(&packet, &mut events);
+        for event in events.drain(..) {
+            twins.know(&event);
+        }
+        if answer.finding.is_none() && answer.more > 0 {
+            request = request.wrapping_add(1).max(1);
+            let more = Verdict {
+                more: answer.more,
+                more_request: request,
+                ..Verdict::default()
+            };
+            twins.kernel.set_verdict(&key, more).expect("room");
+            twins.memory.set_verdict(&key, more).expect("infallible");
+        }
+    }
+    (packets, tags)
+}
+
+#[test]
+fn xdp_and_the_gate_in_user_space_decide_alike_over_every_capture() {
+    every_capture(Through::Xdp);
+}
+
+#[test]
+fn tc_and_the_gate_in_user_space_decide_alike_over_every_capture() {
+    every_capture(Through::Tc);
+}
+
+fn every_capture(through: Through) {
+    // One set of tables for all: what an earlier capture left in them is the same on both sides.
+    let Some(mut twins) = Twins::load() else {
+        return;
+    };
+    let (mut packets, mut tags) = (0, 0);
+    for file in captures() {
+        let (in_file, tagged) = compare(&mut twins, &file, through);
+        packets += in_file;
+        tags += tagged;
+    }
+    println!("{packets} packets alike, {tags} of them sent up");
+}

@@ -1,0 +1,15 @@
+//! The kernel program, run by the kernel itself (`BPF_PROG_TEST_RUN`), decides as the gate does in
+//! user space: packet by packet over every shared capture, and over frames that no interface here
+//! can carry.
+#![cfg(target_os = "linux")]
+
+mod ambiguous;
+mod captures;
+mod frames;
+mod gate;
+mod queue_share;
+#[path = "../support/mod.rs"]
+mod support;
+mod twins;
+mod verifier;
+mod watched;
