@@ -20,5 +20,6 @@ pub mod kernel;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod policy;
+pub mod recent;
 pub mod replay;
 pub mod telemetry;

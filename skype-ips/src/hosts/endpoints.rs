@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use skype_ips_common::layout::{Address, EndpointKey};
 
-use super::Recent;
 use crate::detect::generator::{FAR, Generator};
+use crate::recent::Recent;
 
 const SECOND: u64 = 1_000_000_000;
 /// A proved endpoint without a hit for this long may be somebody else's now, nanoseconds.

@@ -2,9 +2,9 @@
 
 use skype_ips_common::layout::{Address, FlowKey};
 
-use super::Recent;
 use crate::detect::stream::{Head, Placed, Segment};
 use crate::detect::udp::Exchanges;
+use crate::recent::Recent;
 
 const SECOND: u64 = 1_000_000_000;
 /// A flow silent for this long sends no more openings, nanoseconds.

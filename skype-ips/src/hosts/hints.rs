@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use skype_ips_common::layout::{Address, EndpointKey};
 
-use super::Recent;
 use super::endpoints::Host;
 use crate::detect::Evidence;
 use crate::detect::mapping::Request;
+use crate::recent::Recent;
 
 const SECOND: u64 = 1_000_000_000;
 /// A host that does nothing of the kind for so long is forgotten, nanoseconds.

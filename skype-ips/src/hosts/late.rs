@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use skype_ips_common::layout::FlowKey;
 
-use super::Recent;
 use super::flows::OPEN_LIFE;
 use crate::detect::Evidence;
 use crate::detect::quic;
+use crate::recent::Recent;
 
 /// What is known of a flow that shows the engine nothing for this long is forgotten, nanoseconds. The
 /// drivers remember it for as long as it lives, and show it anew if they have forgotten it too.

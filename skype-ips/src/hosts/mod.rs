@@ -6,7 +6,4 @@ pub mod flows;
 pub mod hints;
 pub mod late;
 pub mod names;
-mod recent;
 pub mod traffic;
-
-pub use recent::Recent;

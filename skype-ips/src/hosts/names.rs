@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use skype_ips_common::layout::Address;
 
-use super::Recent;
 use crate::detect::Evidence;
 use crate::detect::asked::Asked;
 use crate::detect::names::Owner;
+use crate::recent::Recent;
 
 const SECOND: u64 = 1_000_000_000;
 /// How long a name tells what its host does, nanoseconds.

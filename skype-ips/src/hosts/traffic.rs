@@ -2,9 +2,9 @@
 
 use skype_ips_common::layout::FlowKey;
 
-use super::Recent;
 use crate::detect::media::{Counters, Traffic, Window};
 use crate::detect::skypeout::Framing;
+use crate::recent::Recent;
 
 /// A flow that came up last so long ago is forgotten, nanoseconds: of one of three packets a second
 /// each 1024th does.

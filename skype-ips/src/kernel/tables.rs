@@ -1,5 +1,7 @@
 //! The tables that the daemon writes and the gate reads, and their in-memory twin.
 
+use std::hash::Hash;
+
 use ipnet::Ipv6Net;
 use prefix_trie::PrefixMap;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -10,6 +12,7 @@ use skype_ips_common::layout::{
 };
 
 use crate::policy::Compiled;
+use crate::recent::Recent;
 
 /// What the daemon writes. Implemented by the kernel's tables and by [`MemoryTables`].
 pub trait VerdictTables {
@@ -26,23 +29,43 @@ pub trait VerdictTables {
     fn remove_endpoint(&mut self, key: &EndpointKey) -> Result<(), Self::Error>;
 }
 
-/// Hash tables that never lose an entry: for replay, tests, and the gate in user space.
-#[derive(Debug, Default)]
+/// First fragments remembered, as in the kernel's table.
+const MOST_FRAGMENTS: usize = 4096;
+
+/// The tables in memory: for replay, tests, and the gate in user space. They never lose what the
+/// driver wrote; of flows they lose the longest silent beyond a bound.
+#[derive(Debug)]
 pub struct MemoryTables {
     prefixes: PrefixMap<Ipv6Net, PolicyEntry>,
     actions: Vec<ActionEntry>,
     local: FxHashSet<Address>,
     verdicts: FxHashMap<FlowKey, Verdict>,
     endpoints: FxHashMap<EndpointKey, Verdict>,
-    flows: FxHashMap<FlowKey, FlowState>,
-    fragments: FxHashMap<FragmentKey, FragmentState>,
+    flows: Recent<FlowKey, FlowState>,
+    most_flows: usize,
+    fragments: Recent<FragmentKey, FragmentState>,
     counters: [u64; Counter::ALL.len()],
 }
 
 impl MemoryTables {
-    /// Tables that hold `policy` and nothing else.
+    /// Tables that hold `policy` and nothing else, and forget no flow.
     pub fn new(policy: &Compiled) -> Self {
-        let mut tables = Self::default();
+        Self::with_room(policy, usize::MAX)
+    }
+
+    /// The same, for at most so many flows: the longest silent makes room.
+    pub fn with_room(policy: &Compiled, flows: usize) -> Self {
+        let mut tables = Self {
+            prefixes: PrefixMap::default(),
+            actions: Vec::new(),
+            local: FxHashSet::default(),
+            verdicts: FxHashMap::default(),
+            endpoints: FxHashMap::default(),
+            flows: Recent::default(),
+            most_flows: flows.max(1),
+            fragments: Recent::default(),
+            counters: [0; Counter::ALL.len()],
+        };
         tables.set_policy(policy);
         tables
     }
@@ -76,10 +99,13 @@ impl MemoryTables {
         self.flows.get(key)
     }
 
-    /// Forgets flows and fragments not seen since `before` (the gate's clock).
+    /// Forgets flows not seen since `before` (the gate's clock).
     pub fn expire(&mut self, before: u64) {
-        self.flows.retain(|_, flow| flow.last_seen >= before);
-        self.fragments.clear();
+        while let Some((_, flow)) = self.flows.oldest()
+            && flow.last_seen < before
+        {
+            self.flows.pop_oldest();
+        }
     }
 }
 
@@ -111,11 +137,11 @@ impl Tables for MemoryTables {
     }
 
     fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        self.flows.get_mut(key)
+        self.flows.touch(key, 0)
     }
 
     fn insert_flow(&mut self, key: &FlowKey, state: &FlowState) {
-        self.flows.insert(*key, *state);
+        insert(&mut self.flows, *key, *state, self.most_flows);
     }
 
     fn fragment(&mut self, key: &FragmentKey) -> Option<FragmentState> {
@@ -123,7 +149,7 @@ impl Tables for MemoryTables {
     }
 
     fn insert_fragment(&mut self, key: &FragmentKey, state: &FragmentState) {
-        self.fragments.insert(*key, *state);
+        insert(&mut self.fragments, *key, *state, MOST_FRAGMENTS);
     }
 
     fn count(&mut self, counter: Counter) {
@@ -133,6 +159,14 @@ impl Tables for MemoryTables {
     fn is_alive(&mut self, _queue: u8, _now: u64, _limit: u64) -> bool {
         true
     }
+}
+
+/// The order of use is all that counts here: times are in the entries.
+fn insert<K: Copy + Eq + Hash, V>(map: &mut Recent<K, V>, key: K, value: V, most: usize) {
+    if map.get(&key).is_none() && map.len() >= most {
+        map.pop_oldest();
+    }
+    map.insert(key, value, 0);
 }
 
 impl VerdictTables for MemoryTables {
@@ -156,5 +190,47 @@ impl VerdictTables for MemoryTables {
     fn remove_endpoint(&mut self, key: &EndpointKey) -> Result<(), Self::Error> {
         self.endpoints.remove(key);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> FlowKey {
+        FlowKey {
+            inside_port: number as u16,
+            ..FlowKey::default()
+        }
+    }
+
+    fn seen(at: u64) -> FlowState {
+        FlowState {
+            last_seen: at,
+            ..FlowState::default()
+        }
+    }
+
+    #[test]
+    fn the_longest_silent_flow_makes_room() {
+        let mut tables = MemoryTables::with_room(&Compiled::default(), 3);
+        for number in 0..3 {
+            tables.insert_flow(&key(number), &seen(u64::from(number)));
+        }
+        assert!(tables.flow(&key(0)).is_some());
+        tables.insert_flow(&key(3), &seen(3));
+        assert!(tables.flow_state(&key(1)).is_none());
+        assert!(tables.flow_state(&key(0)).is_some());
+    }
+
+    #[test]
+    fn silence_ends_a_flow() {
+        let mut tables = MemoryTables::new(&Compiled::default());
+        for number in 0..4 {
+            tables.insert_flow(&key(number), &seen(u64::from(number)));
+        }
+        tables.expire(2);
+        let left = (0..4).filter(|number| tables.flow_state(&key(*number)).is_some());
+        assert_eq!(left.collect::<Vec<_>>(), [2, 3]);
     }
 }

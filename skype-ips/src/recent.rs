@@ -43,6 +43,12 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.index.len()
     }
 
+    /// The entry that was longest left alone.
+    pub fn oldest(&self) -> Option<(&K, &V)> {
+        let node = self.node(self.oldest)?;
+        Some((&node.key, &node.value))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
