@@ -6,43 +6,40 @@
 
 mod clock;
 mod counters;
+mod error;
 mod events;
 mod gate;
 mod proxies;
 mod rundir;
 mod shard;
 mod shared;
+mod start;
 mod status;
 mod watchdog;
 
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use skype_ips_common::layout::{Address, GateConfig, Interface, flag};
-use skype_ips_common::mark::Field;
+use skype_ips_common::layout::{Address, GateConfig, flag};
 
+pub use error::GatewayError;
 pub use rundir::{DEFAULT as DEFAULT_RUN_DIR, MAX_INSTANCE, RunDir, RunDirError, socket};
 pub use shared::Shared;
 pub use watchdog::watch;
 
+use error::io;
+
 use crate::kernel::{
-    AttachError, Attachment, BpfError, Firewall, FirewallError, KernelQueue, Link, LinkError,
-    MemoryTables, Plan, Programs, QueueError, addresses, attach, conntrack_in_use,
-    holds_connections, queue_statistics,
+    Attachment, BpfError, Firewall, Link, Programs, addresses, holds_connections, queue_statistics,
 };
-use crate::policy::{
-    Config, ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure, Place, to_mapped,
-};
+use crate::policy::{Config, InterfaceSide, Mode, to_mapped};
 
 /// A heartbeat older than this many nanoseconds counts as no daemon: under the second that is
 /// promised, over the longest pause of a busy machine.
 const HEARTBEAT_LIMIT: u64 = 800_000_000;
-/// How long a queue thread waits for a packet before it looks around.
-const QUEUE_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait for queues to run dry at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -59,92 +56,23 @@ pub struct Options {
     pub events: Option<PathBuf>,
 }
 
-/// The gateway could not be set up, or stopped working.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// The configuration names an interface that isn't there.
-    #[error("{place}: {source}")]
-    Interface {
-        /// Where it is named.
-        place: Place,
-        /// What is wrong with it.
-        source: LinkError,
-    },
-    /// The folder of this instance.
-    #[error(transparent)]
-    RunDir(#[from] RunDirError),
-    /// A queue.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// The kernel programs.
-    #[error("{0}")]
-    Bpf(#[from] BpfError),
-    /// The hooks.
-    #[error(transparent)]
-    Attach(#[from] AttachError),
-    /// The firewall rules.
-    #[error(transparent)]
-    Firewall(#[from] FirewallError),
-    /// A thread, a file or a socket.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// A queue's thread ended on its own.
-    #[error(
-        "queue {number} stopped working: {reason}; the gateway is shutting down, as `daemon-down` says"
-    )]
-    QueueDied {
-        /// The queue.
-        number: u16,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl GatewayError {
-    /// Whether the machine can't do it, as opposed to a failure on the way.
-    pub fn is_incapable(&self) -> bool {
-        match self {
-            Self::Queue(QueueError::Permission | QueueError::Unsupported(_))
-            | Self::Firewall(FirewallError::NoBackend { .. })
-            | Self::Attach(_)
-            | Self::Bpf(BpfError::Load(_) | BpfError::Program { .. })
-            | Self::Interface {
-                source: LinkError::Tool(_),
-                ..
-            } => true,
-            Self::Bpf(error) => error.is_permission(),
-            _ => false,
-        }
-    }
-
-    /// Whether the arguments or the configuration are wrong.
-    pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Interface {
-                source: LinkError::Missing(_),
-                ..
-            } | Self::RunDir(RunDirError::Name(_))
-        )
-    }
-}
-
-fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> GatewayError {
-    let what = what.into();
-    move |source| GatewayError::Io { what, source }
-}
-
 /// A hook as it was asked for and got.
 #[derive(Clone, Debug)]
 struct Hooked {
     link: Link,
     side: InterfaceSide,
+    zone: u16,
     attachment: Option<Attachment>,
+}
+
+impl Hooked {
+    fn is_inside(&self) -> bool {
+        self.side == InterfaceSide::Inside
+    }
+}
+
+fn inside(hooks: &[Hooked]) -> impl Iterator<Item = &Hooked> {
+    hooks.iter().filter(|hook| hook.is_inside())
 }
 
 /// The gateway at work. Dropping it takes everything down.
@@ -162,215 +90,6 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Sets everything up, in the order of the module's first paragraph.
-    ///
-    /// # Errors
-    /// Any step failed; the ones before it are undone.
-    pub fn start(options: &Options, events: &events::Events) -> Result<Self, GatewayError> {
-        let settings = &options.config.gateway;
-        let field =
-            Field::new(settings.mark_mask).expect("the reader accepts only four adjacent bits");
-        let mut hooked = Vec::new();
-        for interface in &settings.interfaces {
-            let link = Link::read(&interface.name).map_err(|source| GatewayError::Interface {
-                place: interface.place.clone(),
-                source,
-            })?;
-            hooked.push((
-                interface,
-                Hooked {
-                    link,
-                    side: interface.side,
-                    attachment: None,
-                },
-            ));
-        }
-        let enforcing = shard::enforces(settings.mode, &options.config.policies);
-        let open = settings.failure.daemon_down == OnFailure::Open || !enforcing;
-        let classified = settings.hook != HookChoice::Off;
-        let inside = |hooked: &Hooked| hooked.side == InterfaceSide::Inside;
-
-        let firewall = Firewall::probe(Plan {
-            instance: options.instance.clone(),
-            field,
-            first_queue: settings.queues.first,
-            queues: settings.queues.count,
-            open,
-            conntrack: settings.conntrack == ConntrackUse::Auto && conntrack_in_use(),
-            classified,
-            inside: hooked
-                .iter()
-                .map(|(_, hook)| hook)
-                .filter(|hook| inside(hook))
-                .map(|hook| hook.link.name.clone())
-                .collect(),
-            subnets: options
-                .config
-                .policies
-                .policies()
-                .iter()
-                .flat_map(|policy| policy.subnets.clone())
-                .collect(),
-            enforcing,
-        })?;
-        tracing::info!(
-            "firewall rules through {}, connection tracking {}",
-            firewall.backend().word(),
-            if firewall.uses_conntrack() {
-                "in use: codes are recorded in it"
-            } else {
-                "not in use: left alone"
-            }
-        );
-
-        let mut queues = Vec::new();
-        let fail_open = settings.failure.queue_full == OnFailure::Open || !enforcing;
-        for number in 0..settings.queues.count {
-            let number = settings.queues.first + u16::from(number);
-            queues.push(KernelQueue::open(
-                number,
-                settings.queues.length,
-                fail_open,
-                QUEUE_WAIT,
-            )?);
-        }
-
-        let gate_config = GateConfig {
-            heartbeat_limit: HEARTBEAT_LIMIT,
-            mark_mask: settings.mark_mask,
-            nonce: std::hash::RandomState::new().build_hasher().finish() as u32,
-            queues: u32::from(settings.queues.count),
-            flags: if open { 0 } else { flag::CLOSED },
-            predicates: options.config.knowledge.predicates,
-            dns_tails: options.config.knowledge.names.dns_tails(),
-            reserved: 0,
-        };
-        let compiled = options.config.policies.compile(settings.mode, 1);
-        let own = addresses::read();
-        let mut programs = None;
-        if classified {
-            let mut loaded = Programs::load()?;
-            loaded.set_policy(&compiled)?;
-            loaded.set_local(&local(&own))?;
-            for (interface, hook) in &hooked {
-                let entry = Interface {
-                    inside: u8::from(inside(hook)),
-                    raw: u8::from(!hook.link.ethernet),
-                    zone: interface.zone,
-                };
-                loaded.set_interface(hook.link.index, entry)?;
-            }
-            loaded.set_config(gate_config)?;
-            programs = Some(loaded);
-        }
-
-        let shared = Arc::new(Shared {
-            instance: options.instance.clone(),
-            mode: settings.mode,
-            policies: options.config.policies.clone(),
-            policy_version: options.config.hash.clone(),
-            field,
-            failure: settings.failure,
-            conntrack: firewall.uses_conntrack(),
-            inside: hooked
-                .iter()
-                .filter(|(_, hook)| inside(hook))
-                .map(|(_, hook)| hook.link.index)
-                .collect(),
-            zones: hooked
-                .iter()
-                .map(|(interface, hook)| (hook.link.index, interface.zone))
-                .collect(),
-            first_queue: settings.queues.first,
-            counters: queues
-                .iter()
-                .map(|_| counters::ShardCounters::default())
-                .collect(),
-            public_addresses: settings.public_addresses.clone(),
-            outside_addresses: shared::OutsideAddresses::default(),
-            knowledge: options.config.knowledge.clone(),
-            stopping: AtomicBool::new(false),
-            bypass: AtomicBool::new(false),
-            beats: Default::default(),
-        });
-        let inside_names: Vec<_> = hooked
-            .iter()
-            .filter(|(_, hook)| inside(hook))
-            .map(|(_, hook)| hook.link.name.as_str())
-            .collect();
-        set_outside_addresses(&shared, &inside_names, &own);
-        for (_, hook) in hooked.iter().filter(|(_, hook)| inside(hook)) {
-            if !validates_sources(&hook.link.name) {
-                tracing::warn!(
-                    interface = hook.link.name,
-                    "sources are not validated here: a host could put another's address into packets that condemn it; \
-                     `sysctl net.ipv4.conf.{}.rp_filter=1` prevents that",
-                    hook.link.name
-                );
-            }
-        }
-        for port in proxies::listening() {
-            tracing::warn!(
-                "something listens on TCP port {port} here, where proxies do: what hosts send through a proxy on the \
-                 gateway is not forwarded, so Skype in it is neither seen nor stopped; let the proxy itself refuse \
-                 CONNECT to ports and hosts that need none, or run it on a host behind the gateway"
-            );
-        }
-        let mut gates = Vec::new();
-        for _ in &queues {
-            gates.push(match &programs {
-                Some(programs) => gate::Gate::Kernel(Box::new(programs.shard_tables()?)),
-                None => gate::Gate::User(Box::new(gate::UserGate {
-                    tables: MemoryTables::new(&compiled),
-                    config: gate_config,
-                    work: skype_ips_common::gate::Work::default(),
-                })),
-            });
-        }
-        let mut gateway = Self {
-            shared: shared.clone(),
-            programs: Mutex::new(programs),
-            gate_config: Mutex::new(gate_config),
-            hooked: Vec::new(),
-            firewall: Mutex::new(firewall),
-            shards: Mutex::default(),
-            bypass_until: Mutex::default(),
-            watchdog: Mutex::default(),
-            events: events.clone(),
-        };
-        for ((number, queue), gate) in (0u8..).zip(queues).zip(gates) {
-            shared.beat(number, clock::monotonic());
-            let shard = shard::Shard::new(number, queue, gate, shared.clone(), events.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!(
-                    "queue-{}",
-                    settings.queues.first + u16::from(number)
-                ))
-                .spawn(move || shard.run())
-                .map_err(io("start a queue's thread"))?;
-            lock(&gateway.shards).push(thread);
-        }
-        lock(&gateway.firewall).install()?;
-        for (_, mut hook) in hooked {
-            if let Some(programs) = lock(&gateway.programs).as_mut() {
-                let attachment = attach(programs, &hook.link, inside(&hook), settings.hook)?;
-                tracing::info!(
-                    interface = hook.link.name,
-                    "classifying in {}",
-                    attachment.word()
-                );
-                hook.attachment = Some(attachment);
-            }
-            gateway.hooked.push(hook);
-        }
-        if !classified && open {
-            // No classifier could pass packets by a daemon that hangs, so a second process does.
-            let watchdog = watchdog::Watchdog::start(shared).map_err(io("start the watchdog"))?;
-            *lock(&gateway.watchdog) = Some(watchdog);
-        }
-        Ok(gateway)
-    }
-
     /// What the shards and the control side share.
     pub fn shared(&self) -> &Shared {
         &self.shared
@@ -417,10 +136,7 @@ impl Gateway {
                 tracing::error!("{error}");
             }
         }
-        let hooked = self.hooked.iter();
-        let inside = hooked.filter(|hook| hook.side == InterfaceSide::Inside);
-        let inside: Vec<_> = inside.map(|hook| hook.link.name.as_str()).collect();
-        set_outside_addresses(&self.shared, &inside, &own);
+        set_outside_addresses(&self.shared, &self.hooked, &own);
         let mut shards = lock(&self.shards);
         let Some(dead) = shards.iter().position(JoinHandle::is_finished) else {
             return Ok(());
@@ -492,13 +208,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Where connections are tracked they may be translated: the shards are told under which
 /// addresses inside hosts are seen then.
-fn set_outside_addresses(shared: &Shared, inside: &[&str], own: &[addresses::Own]) {
+fn set_outside_addresses(shared: &Shared, hooks: &[Hooked], own: &[addresses::Own]) {
     if !shared.conntrack && !holds_connections() {
         return;
     }
-    let outside = own
-        .iter()
-        .filter(|own| !own.loopback && !inside.contains(&own.interface.as_str()));
+    let is_inside =
+        |own: &addresses::Own| inside(hooks).any(|hook| hook.link.name == own.interface);
+    let outside = own.iter().filter(|own| !own.loopback && !is_inside(own));
     let outside: Vec<_> = outside.map(|own| own.address).collect();
     if shared.outside_addresses.set(outside.clone()) {
         tracing::info!(?outside, "inside hosts may be seen under these addresses");
@@ -508,14 +224,6 @@ fn set_outside_addresses(shared: &Shared, inside: &[&str], own: &[addresses::Own
 /// The gateway's own addresses as the tables hold them.
 fn local(own: &[addresses::Own]) -> Vec<Address> {
     own.iter().map(|own| to_mapped(own.address)).collect()
-}
-
-/// Whether the kernel checks that a packet's source is reached through the interface it came on.
-fn validates_sources(interface: &str) -> bool {
-    ["all", interface].into_iter().any(|name| {
-        let path = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
-        std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
-    })
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.

@@ -18,7 +18,7 @@ use super::gate::{Gate, UserGate};
 use super::shared::Shared;
 use crate::engine::{Engine, Event, Evidence, Finding, Packet, Settings, Subject};
 use crate::kernel::{BpfError, Queue, QueueVerdict, QueuedPacket, VerdictTables};
-use crate::policy::{Action, Mode, OnFailure, from_mapped};
+use crate::policy::{Action, OnFailure, from_mapped};
 use crate::telemetry::{self, AlertFinding, AlertPolicy, AlertRecord, AlertSkype};
 
 /// Signs of life are this far apart, nanoseconds.
@@ -510,15 +510,6 @@ pub(super) fn engine_settings(queues: u8) -> Settings {
         max_endpoints: 60_000 / queues,
         ..Settings::default()
     }
-}
-
-/// Whether any policy enforces under this gateway's mode.
-pub(super) fn enforces(mode: Mode, policies: &crate::policy::PolicySet) -> bool {
-    mode == Mode::Enforce
-        && policies
-            .policies()
-            .iter()
-            .any(|policy| policy.mode == Mode::Enforce)
 }
 
 #[cfg(test)]

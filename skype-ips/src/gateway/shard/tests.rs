@@ -12,7 +12,7 @@ use super::*;
 use crate::gateway::events;
 use crate::kernel::MemoryTables;
 use crate::lab::speech::stun;
-use crate::policy::{Config, Policy, PolicySet};
+use crate::policy::{Config, Mode, Policy, PolicySet};
 
 /// Number of the inside interface.
 const INSIDE: u32 = 3;
