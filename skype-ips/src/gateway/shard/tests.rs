@@ -7,12 +7,14 @@ use std::sync::atomic::AtomicBool;
 use skype_ips_common::gate::Work;
 use skype_ips_common::layout::GateConfig;
 use skype_ips_common::lcg;
+use skype_ips_common::mark::Field;
 
 use super::*;
 use crate::gateway::events;
+use crate::gateway::gate::UserGate;
 use crate::kernel::MemoryTables;
 use crate::lab::speech::stun;
-use crate::policy::{Config, Mode, Policy, PolicySet};
+use crate::policy::{Action, Config, Mode, Policy, PolicySet};
 
 /// Number of the inside interface.
 const INSIDE: u32 = 3;

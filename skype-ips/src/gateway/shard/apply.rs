@@ -1,0 +1,183 @@
+//! What the engine found goes to the gate's tables and into the event lines.
+
+use skype_ips_common::layout::{FlowKey, Verdict, kind};
+
+use super::{Known, Shard};
+use crate::engine::{Event, Evidence, Finding, Subject};
+use crate::gateway::clock;
+use crate::gateway::counters::add;
+use crate::gateway::gate::Gate;
+use crate::kernel::{BpfError, Queue, VerdictTables as _};
+use crate::policy::{Action, from_mapped};
+use crate::telemetry::{self, AlertFinding, AlertPolicy, AlertRecord, AlertSkype};
+
+/// What is known of a flow silent for this long is forgotten, nanoseconds: longer than any
+/// time-out of a connection that could still be alive.
+const FLOW_TIMEOUT: u64 = 10 * 60 * 1_000_000_000;
+
+impl<Q: Queue> Shard<Q> {
+    pub(super) fn action(&self, key: &FlowKey, finding: &Finding) -> Action {
+        let Finding {
+            class,
+            role,
+            confidence,
+        } = *finding;
+        self.shared
+            .policies
+            .effective(&key.inside, role, class, confidence, self.shared.mode)
+            .unwrap_or(Action::Allow)
+    }
+
+    /// What is to be done with a flow of which nothing tells whether it is Skype's or Teams'.
+    pub(super) fn ambiguous_action(&self, key: &FlowKey) -> Action {
+        self.shared
+            .policies
+            .ambiguous(&key.inside, self.shared.mode)
+            .unwrap_or(Action::Allow)
+    }
+
+    /// Writes what the engine found to the tables, and reports it.
+    pub(super) fn apply(&mut self, event: Event, now: u64) {
+        match event {
+            Event::Found {
+                subject,
+                flow,
+                finding,
+                evidence,
+                ..
+            } => {
+                add(&self.counters().decisions);
+                let verdict = finding.verdict();
+                let scope = match subject {
+                    Subject::Flow(key) => {
+                        self.set_verdict(&key, verdict, now);
+                        "flow"
+                    }
+                    Subject::Endpoint(key) => {
+                        for key in std::iter::once(key).chain(key.listener()) {
+                            let result = self.gate.set_endpoint(&key, verdict);
+                            self.check(result);
+                        }
+                        "endpoint"
+                    }
+                };
+                let found = AlertFinding {
+                    class: finding.class,
+                    role: finding.role,
+                    confidence: finding.confidence,
+                };
+                let action = self.action(&flow, &finding);
+                self.report(&flow, scope, Some(found), &evidence, action);
+            }
+            Event::Ambiguous { flow, evidence, .. } => {
+                self.set_verdict(&flow, Verdict::AMBIGUOUS, now);
+                let action = self.ambiguous_action(&flow);
+                self.report(&flow, "flow", None, &evidence, action);
+            }
+            Event::Cleared(flow) => {
+                let other = Verdict {
+                    kind: kind::OTHER,
+                    ..Verdict::default()
+                };
+                self.set_verdict(&flow, other, now);
+            }
+            Event::Forgotten(key) => {
+                for key in std::iter::once(key).chain(key.listener()) {
+                    let result = self.gate.remove_endpoint(&key);
+                    self.check(result);
+                }
+            }
+        }
+    }
+
+    pub(super) fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
+        self.known.insert(
+            *key,
+            Known {
+                last_seen: now,
+                unfiltered: 0,
+            },
+        );
+        let result = self.gate.set_verdict(key, verdict);
+        self.check(result);
+    }
+
+    fn check(&self, result: Result<(), BpfError>) {
+        if let Err(error) = result {
+            add(&self.counters().table_refused);
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Reports what was found; what is ambiguous is `None`.
+    fn report(
+        &self,
+        flow: &FlowKey,
+        scope: &'static str,
+        found: Option<AlertFinding>,
+        evidence: &[Evidence],
+        action: Action,
+    ) {
+        let (source, destination) = (from_mapped(&flow.inside), from_mapped(&flow.outside));
+        let record = AlertRecord {
+            event_type: "alert",
+            timestamp: telemetry::timestamp(clock::wall()),
+            src_ip: source,
+            src_port: flow.inside_port,
+            dest_ip: destination,
+            dest_port: flow.outside_port,
+            proto: telemetry::eve::protocol_name(flow.protocol),
+            community_id: telemetry::community_id::community_id(
+                (source, flow.inside_port).into(),
+                (destination, flow.outside_port).into(),
+                flow.protocol,
+            ),
+            skype: AlertSkype {
+                detected: found.is_some(),
+                ambiguous: found.is_none(),
+                scope,
+                found,
+                evidence: evidence.iter().map(|evidence| evidence.name).collect(),
+            },
+            policy: AlertPolicy {
+                name: self
+                    .shared
+                    .policies
+                    .of(&flow.inside)
+                    .map(|(_, policy)| policy.name.clone()),
+                version: self.shared.policy_version.clone(),
+                action,
+            },
+        };
+        if !self.events.send(&record) {
+            add(&self.counters().events_lost);
+        }
+    }
+
+    /// Forgets what has been silent for long.
+    pub(super) fn upkeep(&mut self, now: u64) {
+        let mut found = std::mem::take(&mut self.found);
+        self.engine.tick(now, &mut found);
+        for event in found.drain(..) {
+            self.apply(event, now);
+        }
+        self.found = found;
+        let before = now.saturating_sub(FLOW_TIMEOUT);
+        let mut gone = Vec::new();
+        for (key, known) in &mut self.known {
+            let seen = self.gate.flow(key).map(|flow| flow.last_seen);
+            known.last_seen = known.last_seen.max(seen.unwrap_or(0));
+            if known.last_seen < before {
+                gone.push(*key);
+            }
+        }
+        for key in gone {
+            self.known.remove(&key);
+            let result = self.gate.remove_verdict(&key);
+            self.check(result);
+        }
+        if let Gate::User(gate) = &mut self.gate {
+            gate.tables.expire(before);
+        }
+    }
+}

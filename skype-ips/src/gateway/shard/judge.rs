@@ -1,0 +1,275 @@
+//! Judging one packet: what the gate says, what came for NAT's sake alone, what the engine says, and
+//! the verdict on all that.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use skype_ips_common::gate::{self, Outcome, Side};
+use skype_ips_common::layout::{FlowKey, INBOUND, OUTBOUND, TCP, Verdict, kind};
+use skype_ips_common::mark::{Code, Field};
+use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
+use skype_ips_common::prefilter;
+
+use super::{Known, Shard};
+use crate::engine::{Answer, Packet};
+use crate::gateway::clock;
+use crate::gateway::gate::{Gate, UserGate};
+use crate::kernel::{Queue, QueueVerdict};
+use crate::policy::Action;
+
+/// Without a classifier a connection is let go after this many packets without evidence: openings,
+/// probes and their answers lie well within.
+const UNCLASSIFIED_LIMIT: u64 = 32;
+/// Behind NAT the arriving direction comes unfiltered; after this many payload packets it is let go.
+const TRANSLATED_LIMIT: u8 = 6;
+
+/// A packet as it came out of the queue.
+struct Queued<'a> {
+    bytes: &'a [u8],
+    /// Where the kernel met it.
+    side: Side,
+    zone: u16,
+    /// The code in its mark.
+    code: Code,
+    now: u64,
+}
+
+/// A packet with evidence for the engine, perhaps.
+struct Chosen<'a> {
+    key: FlowKey,
+    headers: Headers,
+    payload: &'a [u8],
+    /// Chosen by the connection (NAT), not by a classifier.
+    translated: bool,
+}
+
+/// What becomes of a packet.
+enum Fate {
+    Accept(Code),
+    Drop,
+}
+
+impl<Q: Queue> Shard<Q> {
+    pub(super) fn judge(&mut self, bytes: &[u8], mark: u32, arrived_on: u32) -> QueueVerdict {
+        let field = self.shared.field;
+        let queued = Queued {
+            bytes,
+            side: if self.shared.inside.contains(&arrived_on) {
+                Side::InsideIngress
+            } else {
+                Side::Inbound
+            },
+            zone: self.shared.zones.get(&arrived_on).copied().unwrap_or(0),
+            code: field.read(mark),
+            now: clock::monotonic(),
+        };
+        let fate = match self.choose(&queued) {
+            Break(fate) => fate,
+            Continue(chosen) => {
+                let answer = self.ask_engine(&queued, &chosen);
+                self.decide(&chosen, answer, queued.now)
+            }
+        };
+        match fate {
+            Fate::Accept(code) => QueueVerdict::Accept(field.write(mark, code)),
+            Fate::Drop => drop_verdict(field, mark, self.shared.conntrack),
+        }
+    }
+
+    /// What of the packet the engine is to see, or the fate of one that it needn't.
+    fn choose<'a>(&mut self, queued: &Queued<'a>) -> ControlFlow<Fate, Chosen<'a>> {
+        let (key, headers) = self.ask_gate(queued)?;
+        // A later fragment has the fate of the first, which the gate knows, and no evidence.
+        let later = matches!(headers.fragment, Fragment::Later(_));
+        let Some(payload) = queued
+            .bytes
+            .get(headers.payload_offset as usize..)
+            .filter(|_| !later)
+        else {
+            return Break(Fate::Accept(Code::Pass));
+        };
+        let chosen = Chosen {
+            key,
+            headers,
+            payload: &payload[..payload.len().min(headers.payload_len as usize)],
+            translated: queued.side == Side::Inbound && queued.code == Code::Pass,
+        };
+        if chosen.translated {
+            self.filter_translated(queued, &chosen)?;
+        }
+        Continue(chosen)
+    }
+
+    /// What the gate says, which the kernel's has said already by queueing the packet.
+    fn ask_gate(&mut self, queued: &Queued<'_>) -> ControlFlow<Fate, (FlowKey, Headers)> {
+        let slice = Slice::new(queued.bytes);
+        let UserGate {
+            tables,
+            config,
+            work,
+        } = match &mut self.gate {
+            Gate::Kernel(_) => {
+                return match headers(&slice, Link::Raw) {
+                    Ok(headers) => Continue((key_of(&headers, queued.side, queued.zone), headers)),
+                    Err(_) => Break(Fate::Accept(Code::Pass)),
+                };
+            }
+            Gate::User(gate) => &mut **gate,
+        };
+        let outcome = gate::judge(
+            &slice,
+            Link::Raw,
+            queued.side,
+            queued.zone,
+            queued.now,
+            config,
+            tables,
+            work,
+        );
+        let key = *work.key();
+        match outcome {
+            Outcome::Drop if self.shared.bypass() => Break(Fate::Accept(Code::Pass)),
+            Outcome::Drop => Break(Fate::Drop),
+            Outcome::Pass(Code::Inspect(_)) => Continue((key, *work.headers())),
+            Outcome::Pass(_) => {
+                let seen = tables
+                    .flow_state(&key)
+                    .map_or(0, |flow| flow.packets[0] + flow.packets[1]);
+                let judged = seen >= UNCLASSIFIED_LIMIT;
+                Break(Fate::Accept(if judged { Code::Judged } else { Code::Pass }))
+            }
+        }
+    }
+
+    /// Of what no classifier chose, the engine sees what could be evidence.
+    fn filter_translated(&self, queued: &Queued<'_>, chosen: &Chosen<'_>) -> ControlFlow<Fate> {
+        if chosen.payload.is_empty() {
+            return Break(Fate::Accept(Code::Pass));
+        }
+        let (slice, offset, len) = (
+            Slice::new(queued.bytes),
+            chosen.headers.payload_offset,
+            chosen.headers.payload_len,
+        );
+        let awaited = self.known.contains_key(&chosen.key);
+        let fits = prefilter::tcp_opening(&slice, offset, len) & self.shared.knowledge.predicates;
+        if chosen.key.protocol == TCP && !awaited && fits == 0 {
+            return Break(Fate::Accept(Code::Judged));
+        }
+        Continue(())
+    }
+
+    /// What the engine says; what it found with this packet is in the tables then, and reported.
+    fn ask_engine(&mut self, queued: &Queued<'_>, chosen: &Chosen<'_>) -> Answer {
+        let key = chosen.key;
+        self.packets += 1;
+        let outbound = queued.side == Side::InsideIngress;
+        let direction = if outbound { OUTBOUND } else { INBOUND };
+        let tcp_base = match key.protocol {
+            TCP => self
+                .gate
+                .flow(&key)
+                .and_then(|flow| flow.tcp_base(direction)),
+            _ => None,
+        };
+        let packet = Packet {
+            number: self.packets,
+            now: queued.now,
+            key,
+            outbound,
+            tcp_seq: chosen.headers.tcp_seq,
+            tcp_base,
+            payload: chosen.payload,
+            payload_len: chosen.headers.payload_len,
+        };
+        let mut found = std::mem::take(&mut self.found);
+        let mut answer = self.engine.packet(&packet, &mut found);
+        if let (Some(finding), Some(state)) = (answer.finding, self.gate.flow(&key)) {
+            let counters = (&state).into();
+            let known = self.engine.traffic(&packet, finding, counters, &mut found);
+            answer.finding = Some(known);
+        }
+        for event in found.drain(..) {
+            self.apply(event, queued.now);
+        }
+        self.found = found;
+        answer
+    }
+
+    /// What becomes of a packet of which the engine said this.
+    fn decide(&mut self, chosen: &Chosen<'_>, answer: Answer, now: u64) -> Fate {
+        let key = chosen.key;
+        if let Some(finding) = answer.finding {
+            return match self.action(&key, &finding) {
+                Action::Drop if !self.shared.bypass() => Fate::Drop,
+                // While bypassed nothing is recorded, so that the end of it finds the flow again.
+                _ if self.shared.bypass() => Fate::Accept(Code::Pass),
+                _ => Fate::Accept(Code::Judged),
+            };
+        }
+        if answer.ambiguous {
+            let action = self.ambiguous_action(&key);
+            if action == Action::Drop && !self.shared.bypass() {
+                return Fate::Drop;
+            }
+        }
+        if answer.more > 0 {
+            self.more_request = self.more_request.wrapping_add(1).max(1);
+            let more = Verdict {
+                kind: kind::OPEN,
+                more: answer.more,
+                more_request: self.more_request,
+                ..Verdict::default()
+            };
+            self.set_verdict(&key, more, now);
+        }
+        if chosen.translated {
+            let known = self.known.entry(key).or_insert(Known {
+                last_seen: now,
+                unfiltered: 0,
+            });
+            known.unfiltered = known.unfiltered.saturating_add(1);
+            if known.unfiltered >= TRANSLATED_LIMIT {
+                return Fate::Accept(Code::Judged);
+            }
+        }
+        Fate::Accept(Code::Inspect(self.number))
+    }
+}
+
+/// With connection tracking the packet meets the chain once more, which records the code in the
+/// connection before it drops: a packet dropped here couldn't carry it there.
+fn drop_verdict(field: Field, mark: u32, conntrack: bool) -> QueueVerdict {
+    if conntrack {
+        QueueVerdict::Repeat(field.write(mark, Code::Drop))
+    } else {
+        QueueVerdict::Drop
+    }
+}
+
+fn key_of(headers: &Headers, side: Side, zone: u16) -> FlowKey {
+    let outbound = side == Side::InsideIngress;
+    let (inside, inside_port, outside, outside_port) = if outbound {
+        (
+            headers.source,
+            headers.source_port,
+            headers.destination,
+            headers.destination_port,
+        )
+    } else {
+        (
+            headers.destination,
+            headers.destination_port,
+            headers.source,
+            headers.source_port,
+        )
+    };
+    FlowKey {
+        zone,
+        protocol: headers.protocol,
+        reserved: 0,
+        inside_port,
+        outside_port,
+        inside,
+        outside,
+    }
+}
