@@ -1,0 +1,193 @@
+//! What the engine found out decides conversations, and what the gate says of later packets.
+
+use std::net::SocketAddr;
+
+use skype_ips_common::gate::Side;
+use skype_ips_common::layout::{EndpointKey, FlowKey, UDP, Verdict, kind};
+
+use super::Driver;
+use crate::detect::udp::Message;
+use crate::engine::{Event, Evidence, Finding, Subject};
+use crate::kernel::VerdictTables as _;
+use crate::policy::from_mapped;
+use crate::replay::conversations::{Detection, Doubt};
+use crate::replay::proof::Proof;
+use crate::telemetry::passage::ProvedEndpoint;
+
+impl Driver {
+    /// What the engine found out with the frame at hand, or over time (frame 0).
+    pub(super) fn take_events(&mut self, frame: u64, conversation: Option<usize>) {
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                Event::Found {
+                    at,
+                    subject,
+                    flow,
+                    finding,
+                    evidence,
+                } => {
+                    let endpoint = self.know(subject, conversation, finding, &evidence);
+                    let index = self.proofs.len();
+                    self.proofs.push(Proof {
+                        at,
+                        frame,
+                        conversation,
+                        inside: SocketAddr::new(from_mapped(&flow.inside), flow.inside_port),
+                        finding,
+                        evidence,
+                        endpoint,
+                    });
+                    self.decide(frame, conversation, index, false);
+                }
+                Event::Ambiguous { flow, evidence, .. } => {
+                    let Ok(()) = self.tables.set_verdict(&flow, Verdict::AMBIGUOUS);
+                    let doubt = Doubt {
+                        inside: SocketAddr::new(from_mapped(&flow.inside), flow.inside_port),
+                        frame: Some(frame),
+                        evidence,
+                    };
+                    self.doubt(conversation, Some(doubt));
+                }
+                Event::Cleared(flow) => {
+                    let other = Verdict {
+                        kind: kind::OTHER,
+                        ..Verdict::default()
+                    };
+                    let Ok(()) = self.tables.set_verdict(&flow, other);
+                    self.doubt(conversation, None);
+                }
+                Event::Forgotten(key) => self.forget(&key),
+            }
+        }
+    }
+
+    /// The gate is told of a proof that is about to be the newest; for an endpoint, with what it
+    /// had to show.
+    fn know(
+        &mut self,
+        subject: Subject,
+        conversation: Option<usize>,
+        finding: Finding,
+        evidence: &[Evidence],
+    ) -> Option<ProvedEndpoint> {
+        match subject {
+            Subject::Flow(key) => {
+                self.reclassify(conversation, finding, evidence);
+                if key.protocol == UDP {
+                    self.own.entry(key.endpoint()).or_default().insert(key);
+                }
+                let Ok(()) = self.tables.set_verdict(&key, finding.verdict());
+                None
+            }
+            Subject::Endpoint(key) => {
+                let endpoint = self.proved_endpoint(&key);
+                let index = self.proofs.len();
+                self.known.insert(key, index);
+                self.of_endpoints.entry(key).or_default().push(index);
+                for key in std::iter::once(key).chain(key.listener()) {
+                    let Ok(()) = self.tables.set_endpoint(&key, finding.verdict());
+                }
+                Some(endpoint)
+            }
+        }
+    }
+
+    /// The endpoint may be somebody else's now.
+    fn forget(&mut self, key: &EndpointKey) {
+        self.known.remove(key);
+        for flow in self.own.remove(key).unwrap_or_default() {
+            let Ok(()) = self.tables.remove_verdict(&flow);
+        }
+        for key in std::iter::once(*key).chain(key.listener()) {
+            let Ok(()) = self.tables.remove_endpoint(&key);
+        }
+    }
+
+    /// A UDP packet of a known endpoint decides its conversation.
+    /// So does a connection that is opened to the port of one (`called`).
+    pub(super) fn know_endpoint(
+        &mut self,
+        frame: u64,
+        key: &FlowKey,
+        called: bool,
+        conversation: Option<usize>,
+    ) {
+        let endpoint = EndpointKey {
+            protocol: UDP,
+            ..key.endpoint()
+        };
+        if key.protocol != UDP && !(called && endpoint.listener().is_some()) {
+            return;
+        }
+        if let Some(proof) = self.known.get(&endpoint).copied() {
+            self.decide(frame, conversation, proof, true);
+        }
+    }
+
+    /// What a known conversation carries is what was found last.
+    fn reclassify(&mut self, conversation: Option<usize>, finding: Finding, proof: &[Evidence]) {
+        let known = conversation.map(|index| self.conversations.get_mut(index));
+        let Some(known) = known.and_then(|known| known.detection.as_mut()) else {
+            return;
+        };
+        known.finding.class = finding.class;
+        for evidence in proof {
+            if !known.evidence.contains(&evidence.name) {
+                known.evidence.push(evidence.name);
+            }
+        }
+    }
+
+    /// The conversation at hand may be Skype's or Teams', or no longer.
+    fn doubt(&mut self, conversation: Option<usize>, doubt: Option<Doubt>) {
+        if let Some(index) = conversation {
+            let conversation = self.conversations.get_mut(index);
+            if conversation.detection.is_none() {
+                conversation.ambiguous = doubt;
+            }
+        }
+    }
+
+    /// The packet at hand decides its conversation, unless an earlier one did. `known` says that
+    /// the proof was there before.
+    fn decide(&mut self, frame: u64, conversation: Option<usize>, proof: usize, known: bool) {
+        let Some(index) = conversation else {
+            return;
+        };
+        let conversation = self.conversations.get_mut(index);
+        if conversation.detection.is_some() {
+            return;
+        }
+        conversation.ambiguous = None;
+        conversation.passage.decide();
+        conversation.endpoint = self.proofs[proof].endpoint;
+        conversation.detection = Some(Detection {
+            finding: self.proofs[proof].finding,
+            evidence: self.proofs[proof].names(known),
+            decided_at_packet: Some(conversation.total_packets()),
+            frame: Some(frame),
+            proof: Some(proof),
+        });
+    }
+
+    /// Counts what an endpoint that is not proved yet had to show.
+    pub(super) fn count_type2(&mut self, key: &FlowKey, side: Side, payload: &[u8], len: u32) {
+        let endpoint = key.endpoint();
+        let type2 = || matches!(Message::read(payload, len), Some(Message::Payload(_)));
+        if key.protocol == UDP && !self.known.contains_key(&endpoint) && type2() {
+            let direction = usize::from(side != Side::InsideIngress);
+            self.type2.entry(endpoint).or_default()[direction] += 1;
+        }
+    }
+
+    /// An endpoint that is proved now.
+    fn proved_endpoint(&mut self, key: &EndpointKey) -> ProvedEndpoint {
+        let [sent, received] = self.type2.remove(key).unwrap_or_default();
+        ProvedEndpoint {
+            ip: from_mapped(&key.inside),
+            port: key.port,
+            sent,
+            received,
+        }
+    }
+}
