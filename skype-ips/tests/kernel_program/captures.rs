@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use skype_ips::capture::Capture;
-use skype_ips::engine::{Engine, Packet, Settings};
-use skype_ips::kernel::VerdictTables as _;
+use skype_ips::engine::Settings;
 use skype_ips::policy::from_mapped;
 use skype_ips_common::gate::{Outcome, Side};
-use skype_ips_common::layout::{FlowState, INBOUND, OUTBOUND, Verdict};
+use skype_ips_common::layout::FlowState;
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{Slice, headers};
 
 use crate::support;
 use crate::twins::{LONGEST, Twins};
+use crate::user_space::UserSpace;
 
 /// Whether the default policy covers the address: private IPv4, unique local IPv6.
 pub(crate) fn is_inside(address: &[u8; 16]) -> bool {
@@ -46,10 +46,8 @@ enum Through {
 
 /// Runs a capture through both, with the engine in the loop, and returns packets and tags.
 fn compare(twins: &mut Twins, file: &Path, through: Through) -> (u64, u64) {
-    let mut engine = Engine::new(Settings::default());
-    let mut events = Vec::new();
+    let mut user_space = UserSpace::new(Settings::default());
     let (mut packets, mut tags) = (0, 0);
-    let mut request = 0u8;
     let name = file.display();
     for record in Capture::open(file).expect("a capture") {
         let Ok(record) = record else { break };
@@ -104,36 +102,7 @@ fn compare(twins: &mut Twins, file: &Path, through: Through) -> (u64, u64) {
             continue;
         };
         tags += 1;
-        let payload = record
-            .data
-            .get(headers.payload_offset as usize..)
-            .unwrap_or_default();
-        let direction = if outbound { OUTBOUND } else { INBOUND };
-        let flow = twins.memory.flow_state(&key);
-        let packet = Packet {
-            number: record.number,
-            now: record.timestamp,
-            key,
-            outbound,
-            tcp_seq: headers.tcp_seq,
-            tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
-            payload: &payload[..payload.len().min(headers.payload_len as usize)],
-            payload_len: headers.payload_len,
-        };
-        let answer = engine.packet(&packet, &mut events);
-        for event in events.drain(..) {
-            twins.know(&event);
-        }
-        if answer.finding.is_none() && answer.more > 0 {
-            request = request.wrapping_add(1).max(1);
-            let more = Verdict {
-                more: answer.more,
-                more_request: request,
-                ..Verdict::default()
-            };
-            twins.kernel.set_verdict(&key, more).expect("room");
-            twins.memory.set_verdict(&key, more).expect("infallible");
-        }
+        user_space.answer(twins, &record, &headers, key, outbound);
     }
     (packets, tags)
 }

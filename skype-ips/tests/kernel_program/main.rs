@@ -11,5 +11,6 @@ mod queue_share;
 #[path = "../support/mod.rs"]
 mod support;
 mod twins;
+mod user_space;
 mod verifier;
 mod watched;

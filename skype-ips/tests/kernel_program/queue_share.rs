@@ -9,19 +9,17 @@ use std::sync::Arc;
 
 use skype_ips::capture::{Capture, Record};
 use skype_ips::detect::knowledge::Knowledge;
-use skype_ips::engine::{Engine, Packet, Settings};
-use skype_ips::kernel::VerdictTables as _;
+use skype_ips::engine::Settings;
 use skype_ips::policy::{Config, Mode, parse};
 use skype_ips::replay::Conversations;
 use skype_ips_common::gate::Side;
-use skype_ips_common::layout::{
-    Address, FlowKey, GateConfig, INBOUND, OUTBOUND, PolicyEntry, Verdict,
-};
+use skype_ips_common::layout::{Address, FlowKey, GateConfig, PolicyEntry};
 use skype_ips_common::parse::{Fragment, Headers, Slice, headers};
 
 use crate::captures::is_inside;
 use crate::support;
 use crate::twins::{CONFIG, LONGEST, Twins};
+use crate::user_space::UserSpace;
 
 /// Detection packs that a gateway may have loaded.
 struct PackChoice {
@@ -150,14 +148,13 @@ fn everybody_under_a_policy() -> Option<Twins> {
 
 /// Runs a capture through the XDP program, with the engine in user space answering it.
 fn run(twins: &mut Twins, file: &Path, knowledge: &Arc<Knowledge>) -> Share {
-    let mut engine = Engine::new(Settings {
+    let mut user_space = UserSpace::new(Settings {
         knowledge: knowledge.clone(),
         ..Settings::default()
     });
     let mut conversations = Conversations::new();
     let mut tagged_flows = HashSet::new();
     let mut share = Share::default();
-    let mut request = 0;
     let name = file.display();
     for record in Capture::open(file).unwrap_or_else(|error| panic!("{name}: {error}")) {
         let record = record.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -175,7 +172,12 @@ fn run(twins: &mut Twins, file: &Path, knowledge: &Arc<Knowledge>) -> Share {
                 continue;
             }
             tagged = true;
-            answer(twins, &mut engine, &record, &headers, side, &mut request);
+            if matches!(headers.fragment, Fragment::Later(_)) {
+                continue;
+            }
+            let outbound = side == Side::InsideIngress;
+            let key = key_of(&headers, twins.zone, outbound);
+            user_space.answer(twins, &record, &headers, key, outbound);
         }
         if tagged {
             share.tagged += 1;
@@ -217,19 +219,7 @@ fn frame(record: &Record, headers: &Headers) -> Vec<u8> {
     frame
 }
 
-/// What user space answers to a packet that was sent up.
-fn answer(
-    twins: &mut Twins,
-    engine: &mut Engine,
-    record: &Record,
-    headers: &Headers,
-    side: Side,
-    request: &mut u8,
-) {
-    if matches!(headers.fragment, Fragment::Later(_)) {
-        return;
-    }
-    let outbound = side == Side::InsideIngress;
+fn key_of(headers: &Headers, zone: u16, outbound: bool) -> FlowKey {
     let source = (headers.source, headers.source_port);
     let destination = (headers.destination, headers.destination_port);
     let (inside, outside) = if outbound {
@@ -237,41 +227,13 @@ fn answer(
     } else {
         (destination, source)
     };
-    let key = FlowKey {
-        zone: twins.zone,
+    FlowKey {
+        zone,
         protocol: headers.protocol,
         reserved: 0,
         inside_port: inside.1,
         outside_port: outside.1,
         inside: inside.0,
         outside: outside.0,
-    };
-    let payload = record.data.get(headers.payload_offset as usize..);
-    let payload = payload.unwrap_or_default();
-    let direction = if outbound { OUTBOUND } else { INBOUND };
-    let flow = twins.kernel.flow(&key);
-    let packet = Packet {
-        number: record.number,
-        now: record.timestamp,
-        key,
-        outbound,
-        tcp_seq: headers.tcp_seq,
-        tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
-        payload: &payload[..payload.len().min(headers.payload_len as usize)],
-        payload_len: headers.payload_len,
-    };
-    let mut events = Vec::new();
-    let answer = engine.packet(&packet, &mut events);
-    for event in &events {
-        twins.know(event);
-    }
-    if answer.finding.is_none() && answer.more > 0 {
-        *request = request.wrapping_add(1).max(1);
-        let more = Verdict {
-            more: answer.more,
-            more_request: *request,
-            ..Verdict::default()
-        };
-        twins.kernel.set_verdict(&key, more).expect("room");
     }
 }

@@ -5,7 +5,7 @@ use skype_ips::engine::{Event, Subject};
 use skype_ips::kernel::{MemoryTables, Programs, ShardTables, VerdictTables};
 use skype_ips::policy::{Compiled, Config, Mode};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
-use skype_ips_common::layout::{Counter, GateConfig, Hook, Interface, Verdict, kind};
+use skype_ips_common::layout::{Counter, FlowKey, GateConfig, Hook, Interface, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Link, Slice};
 
@@ -150,6 +150,12 @@ impl Twins {
         (result.return_value != 2).then(|| field.read(mark))
     }
 
+    /// In both tables.
+    pub(crate) fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict) {
+        self.kernel.set_verdict(key, verdict).expect("room");
+        self.memory.set_verdict(key, verdict).expect("infallible");
+    }
+
     pub(crate) fn know(&mut self, event: &Event) {
         let (subject, verdict) = match event {
             Event::Found {
@@ -168,8 +174,7 @@ impl Twins {
         let subject = &subject;
         match subject {
             Subject::Flow(key) => {
-                self.kernel.set_verdict(key, verdict).expect("room");
-                self.memory.set_verdict(key, verdict).expect("infallible");
+                self.set_verdict(key, verdict);
             }
             Subject::Endpoint(key) => {
                 self.kernel.set_endpoint(key, verdict).expect("room");
