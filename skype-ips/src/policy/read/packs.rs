@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use skype_ips_common::prefilter;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::super::place::{Source, quoted};
 use super::super::problems::counted;
@@ -68,7 +68,10 @@ impl std::fmt::Display for Pack {
 }
 
 /// What one file says, as far as it can be read.
-pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<Pack>, Knowledge) {
+pub(super) fn read<'s>(
+    document: &Document<'s>,
+    reader: &mut Reader<'s>,
+) -> (Option<Pack>, Knowledge) {
     let mut knowledge = Knowledge::default();
     let root = &document.root;
     reader.keys(root, &PACK_FILE);
@@ -86,12 +89,8 @@ pub(super) fn read(document: &Document<'_>, reader: &mut Reader<'_>) -> (Option<
 }
 
 /// `[names]`; how many.
-fn names(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> usize {
-    let Some(value) = root.get(NAMES.name) else {
-        return 0;
-    };
-    let DeValue::Table(table) = value.get_ref() else {
-        reader.wrong_type::<()>(value, &NAMES, "a table");
+fn names<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>, knowledge: &mut Knowledge) -> usize {
+    let Some((table, _)) = reader.table(root, &NAMES) else {
         return 0;
     };
     reader.keys(table, &NAMES_TABLE);
@@ -121,12 +120,8 @@ fn names(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge)
 }
 
 /// `[bootstrap]`; how many hosts.
-fn bootstrap(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> usize {
-    let Some(value) = root.get(BOOTSTRAP.name) else {
-        return 0;
-    };
-    let DeValue::Table(table) = value.get_ref() else {
-        reader.wrong_type::<()>(value, &BOOTSTRAP, "a table");
+fn bootstrap<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>, knowledge: &mut Knowledge) -> usize {
+    let Some((table, _)) = reader.table(root, &BOOTSTRAP) else {
         return 0;
     };
     reader.keys(table, &BOOTSTRAP_TABLE);
@@ -156,12 +151,8 @@ const fn is_registered(attribute: u32) -> bool {
 }
 
 /// `[stun]`.
-fn attributes(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) {
-    let Some(value) = root.get(STUN.name) else {
-        return;
-    };
-    let DeValue::Table(table) = value.get_ref() else {
-        reader.wrong_type::<()>(value, &STUN, "a table");
+fn attributes<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>, knowledge: &mut Knowledge) {
+    let Some((table, _)) = reader.table(root, &STUN) else {
         return;
     };
     reader.keys(table, &STUN_TABLE);
@@ -178,11 +169,12 @@ fn attributes(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowl
     }
 }
 
-fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge) -> Option<Pack> {
-    let value = root.get(PACK.name)?;
-    let DeValue::Table(table) = value.get_ref() else {
-        return reader.wrong_type(value, &PACK, "a table");
-    };
+fn header<'s>(
+    reader: &mut Reader<'s>,
+    root: &DeTable<'s>,
+    knowledge: &mut Knowledge,
+) -> Option<Pack> {
+    let (table, span) = reader.table(root, &PACK)?;
     reader.keys(table, &PACK_TABLE);
     let predicates = predicates(reader, table, knowledge);
     let name = reader.string(table, &PACK_NAME);
@@ -190,7 +182,7 @@ fn header(reader: &mut Reader<'_>, root: &DeTable<'_>, knowledge: &mut Knowledge
     for key in [&PACK_NAME, &REVISION] {
         if !table.contains_key(key.name) {
             let message = format!("this pack has no `{}`", key.name);
-            reader.missing(value.span(), message, key);
+            reader.missing(span.clone(), message, key);
         }
     }
     Some(Pack {
