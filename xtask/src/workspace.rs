@@ -8,6 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::{machine, process};
 
+/// How cargo is told to run the test of the kernel program.
+pub(crate) const KERNEL_TEST: [&str; 5] =
+    ["test", "--package", "skype-ips", "--test", "kernel_program"];
+
 /// The workspace's folder.
 pub(crate) fn root() -> PathBuf {
     // Cargo's word at run time comes first: one build may serve several checkouts.

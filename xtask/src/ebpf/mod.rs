@@ -92,7 +92,7 @@ fn judge(fresh: &Path, versions: &Versions, kept: &Manifest) -> Result<(), Failu
     }
     process::run(
         machine::privileged_cargo()
-            .args(["test", "--package", "skype-ips", "--test", "kernel_program"])
+            .args(workspace::KERNEL_TEST)
             .env("SKYPE_IPS_EBPF_OBJECT", fresh)
             .current_dir(workspace::root()),
     )?;

@@ -9,15 +9,8 @@ use crate::{machine, process, workspace};
 
 /// The folder of a corpus that the test runs through the kernel program.
 const FOLDER: &str = "other";
-const TEST: [&str; 7] = [
-    "test",
-    "--locked",
-    "--package",
-    "skype-ips",
-    "--test",
-    "kernel_program",
-    "other_traffic",
-];
+/// What is run of the kernel program's test.
+const PART: [&str; 2] = ["--locked", "other_traffic"];
 /// How a line with figures begins.
 const LINE: &str = "queue-share ";
 
@@ -47,10 +40,14 @@ pub(super) fn count(captures: &Path) -> Counted {
     }
     // Built as the caller, run with all rights: then nothing is left to build.
     let mut build = machine::cargo();
-    build.args(TEST).arg("--no-run");
+    build
+        .args(workspace::KERNEL_TEST)
+        .args(PART)
+        .arg("--no-run");
     process::run(build.current_dir(workspace::root())).map_err(|error| error.to_string())?;
     let mut test = machine::privileged_cargo();
-    test.args(TEST)
+    test.args(workspace::KERNEL_TEST)
+        .args(PART)
         .args(["--", "--nocapture"])
         .env("SKYPE_IPS_CAPTURES", captures)
         .current_dir(workspace::root());

@@ -62,18 +62,10 @@ fn libraries(said: &str) -> Vec<&str> {
 
 /// The test of the kernel program, built.
 fn test_program() -> Result<PathBuf> {
-    let test = [
-        "test",
-        "--locked",
-        "--package",
-        "skype-ips",
-        "--test",
-        "kernel_program",
-    ];
     let said = process::output(
         machine::cargo()
-            .args(test)
-            .args(["--no-run", "--message-format=json"])
+            .args(workspace::KERNEL_TEST)
+            .args(["--locked", "--no-run", "--message-format=json"])
             .current_dir(workspace::root()),
     )?;
     let executable = |line: &str| -> Option<PathBuf> {
