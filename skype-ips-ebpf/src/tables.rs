@@ -33,7 +33,7 @@ static LOCAL: HashMap<Address, u8> = HashMap::with_max_entries(4_096, 0);
 #[map]
 static VERDICTS: HashMap<FlowKey, Verdict> = HashMap::with_max_entries(262_144, 1);
 #[map]
-static ENDPOINTS: HashMap<EndpointKey, Verdict> = HashMap::with_max_entries(65_536, 1);
+static ENDPOINTS: HashMap<EndpointKey, Verdict> = HashMap::with_max_entries(131_072, 1);
 #[map]
 static FLOWS: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(262_144, 0);
 #[map]

@@ -2,13 +2,12 @@
 
 mod apply;
 mod judge;
+mod known;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustc_hash::FxHashMap;
-use skype_ips_common::layout::FlowKey;
 use skype_ips_common::mark::Code;
 
 use super::clock;
@@ -19,6 +18,7 @@ use super::shared::Shared;
 use crate::engine::{Engine, Event, Settings};
 use crate::kernel::{Queue, QueueVerdict, QueuedPacket};
 use crate::policy::OnFailure;
+use known::Known;
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
@@ -33,20 +33,15 @@ pub(super) struct Shard<Q> {
     pub(super) shared: Arc<Shared>,
     pub(super) events: Events,
     engine: Engine,
-    /// Flows with an entry in the verdict table, and arriving packets of undecided ones so far.
-    known: FxHashMap<FlowKey, Known>,
+    known: Known,
     more_request: u8,
     /// Packets that the engine was shown.
     packets: u64,
     found: Vec<Event>,
     /// Version of the gateway's outside addresses that the engine was told.
     addresses: u64,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Known {
-    last_seen: u64,
-    unfiltered: u8,
+    /// When a refused write was last complained about.
+    complained: Option<u64>,
 }
 
 impl<Q: Queue> Shard<Q> {
@@ -58,6 +53,7 @@ impl<Q: Queue> Shard<Q> {
         events: Events,
     ) -> Self {
         let engine = Engine::new(shared.engine_settings());
+        let known = Known::of_one_in(shared.counters.len());
         Self {
             number,
             queue,
@@ -65,11 +61,12 @@ impl<Q: Queue> Shard<Q> {
             shared,
             events,
             engine,
-            known: FxHashMap::default(),
+            known,
             more_request: 0,
             packets: 0,
             found: Vec::new(),
             addresses: 0,
+            complained: None,
         }
     }
 
@@ -148,7 +145,8 @@ impl<Q: Queue> Shard<Q> {
     }
 }
 
-/// What an engine of a gateway with `queues` shards is told: together they fit the kernel's tables.
+/// What an engine of a gateway with `queues` shards is told: together they fit the kernel's tables,
+/// which hold two entries for an endpoint, for UDP and where it listens on TCP.
 pub(super) fn engine_settings(queues: u8) -> Settings {
     let queues = usize::from(queues.max(1));
     Settings {

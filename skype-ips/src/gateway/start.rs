@@ -291,6 +291,9 @@ impl<'a> Setup<'a> {
     }
 }
 
+/// Flows that the gates in user space remember together, as many as the kernel's table.
+const USER_FLOWS: usize = 262_144;
+
 /// One per queue: the kernel's, or without a classifier one in user space.
 fn gates(
     queues: usize,
@@ -301,7 +304,7 @@ fn gates(
     let gate = |_| match programs {
         Some(programs) => Ok(Gate::Kernel(Box::new(programs.shard_tables()?))),
         None => Ok(Gate::User(Box::new(UserGate {
-            tables: MemoryTables::new(compiled),
+            tables: MemoryTables::with_room(compiled, USER_FLOWS / queues.max(1)),
             config,
             work: Work::default(),
         }))),

@@ -2,7 +2,8 @@
 
 use skype_ips_common::layout::{FlowKey, Verdict, kind};
 
-use super::{Known, Shard};
+use super::Shard;
+use super::known::DECIDED_LIFE;
 use crate::engine::{Event, Evidence, Finding, Subject};
 use crate::gateway::clock;
 use crate::gateway::counters::add;
@@ -11,9 +12,8 @@ use crate::kernel::{BpfError, Queue, VerdictTables as _};
 use crate::policy::{Action, from_mapped};
 use crate::telemetry::{self, AlertFinding, AlertPolicy, AlertRecord, AlertSkype};
 
-/// What is known of a flow silent for this long is forgotten, nanoseconds: longer than any
-/// time-out of a connection that could still be alive.
-const FLOW_TIMEOUT: u64 = 10 * 60 * 1_000_000_000;
+/// Complaints about writes that the kernel refuses are this far apart, nanoseconds; each is counted.
+const COMPLAINT: u64 = 10 * 1_000_000_000;
 
 impl<Q: Queue> Shard<Q> {
     pub(super) fn action(&self, key: &FlowKey, finding: &Finding) -> Action {
@@ -90,21 +90,33 @@ impl<Q: Queue> Shard<Q> {
         }
     }
 
-    pub(super) fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
-        self.known.insert(
-            *key,
-            Known {
-                last_seen: now,
-                unfiltered: 0,
-            },
-        );
+    fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
+        let room = self.known.decide(key, now);
+        self.write_verdict(key, verdict, room);
+    }
+
+    /// Writes to the verdict table, after the entry of the flow that makes room is gone.
+    pub(super) fn write_verdict(&mut self, key: &FlowKey, verdict: Verdict, room: Option<FlowKey>) {
+        self.forget_verdicts(room);
         let result = self.gate.set_verdict(key, verdict);
         self.check(result);
     }
 
-    fn check(&self, result: Result<(), BpfError>) {
-        if let Err(error) = result {
-            add(&self.counters().table_refused);
+    pub(super) fn forget_verdicts(&mut self, flows: impl IntoIterator<Item = FlowKey>) {
+        for flow in flows {
+            let result = self.gate.remove_verdict(&flow);
+            self.check(result);
+        }
+    }
+
+    fn check(&mut self, result: Result<(), BpfError>) {
+        let Err(error) = result else {
+            return;
+        };
+        add(&self.counters().table_refused);
+        let now = clock::monotonic();
+        if self.complained.is_none_or(|last| now - last >= COMPLAINT) {
+            self.complained = Some(now);
             tracing::error!("{error}");
         }
     }
@@ -162,22 +174,12 @@ impl<Q: Queue> Shard<Q> {
             self.apply(event, now);
         }
         self.found = found;
-        let before = now.saturating_sub(FLOW_TIMEOUT);
-        let mut gone = Vec::new();
-        for (key, known) in &mut self.known {
-            let seen = self.gate.flow(key).map(|flow| flow.last_seen);
-            known.last_seen = known.last_seen.max(seen.unwrap_or(0));
-            if known.last_seen < before {
-                gone.push(*key);
-            }
-        }
-        for key in gone {
-            self.known.remove(&key);
-            let result = self.gate.remove_verdict(&key);
-            self.check(result);
-        }
+        let gate = &self.gate;
+        let last_seen = |key: &FlowKey| gate.flow(key).map(|flow| flow.last_seen);
+        let gone = self.known.expire(now, last_seen);
+        self.forget_verdicts(gone);
         if let Gate::User(gate) = &mut self.gate {
-            gate.tables.expire(before);
+            gate.tables.expire(now.saturating_sub(DECIDED_LIFE));
         }
     }
 }

@@ -9,7 +9,7 @@ use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
 
-use super::{Known, Shard};
+use super::Shard;
 use crate::engine::{Answer, Packet};
 use crate::gateway::clock;
 use crate::gateway::gate::{Gate, UserGate};
@@ -150,7 +150,7 @@ impl<Q: Queue> Shard<Q> {
             chosen.headers.payload_offset,
             chosen.headers.payload_len,
         );
-        let awaited = self.known.contains_key(&chosen.key);
+        let awaited = self.known.contains(&chosen.key);
         let fits = prefilter::tcp_opening(&slice, offset, len) & self.shared.knowledge.predicates;
         if chosen.key.protocol == TCP && !awaited && fits == 0 {
             return Break(Fate::Accept(Code::Judged));
@@ -220,15 +220,13 @@ impl<Q: Queue> Shard<Q> {
                 more_request: self.more_request,
                 ..Verdict::default()
             };
-            self.set_verdict(&key, more, now);
+            let room = self.known.ask(&key, now);
+            self.write_verdict(&key, more, room);
         }
         if chosen.translated {
-            let known = self.known.entry(key).or_insert(Known {
-                last_seen: now,
-                unfiltered: 0,
-            });
-            known.unfiltered = known.unfiltered.saturating_add(1);
-            if known.unfiltered >= TRANSLATED_LIMIT {
+            let (unfiltered, room) = self.known.unfiltered(&key, now);
+            self.forget_verdicts(room);
+            if unfiltered >= TRANSLATED_LIMIT {
                 return Fate::Accept(Code::Judged);
             }
         }
