@@ -150,7 +150,7 @@ impl<Q: Queue> Shard<Q> {
 pub(super) fn engine_settings(queues: u8) -> Settings {
     let queues = usize::from(queues.max(1));
     Settings {
-        max_flows: 200_000 / queues,
+        max_flows: 100_000 / queues,
         max_endpoints: 60_000 / queues,
         ..Settings::default()
     }
