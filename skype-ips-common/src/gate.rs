@@ -426,15 +426,16 @@ fn update<P: Packet, T: Tables>(
         flow.more -= 1;
     }
     let (offset, len) = (headers.payload_offset, headers.payload_len);
+    // Of what comes in, nobody asks where to.
+    let to = if direction == OUTBOUND {
+        work.key.outside_port
+    } else {
+        0
+    };
     if headers.protocol == UDP {
         if wanted {
             return true;
         }
-        let to = if direction == OUTBOUND {
-            work.key.outside_port
-        } else {
-            0
-        };
         let (source, destination) = (headers.source_port, headers.destination_port);
         let found = prefilter::udp(packet, offset, len, to, &config.dns_tails)
             | prefilter::udp_of_port(packet, source, destination, offset, len);
@@ -453,7 +454,7 @@ fn update<P: Packet, T: Tables>(
         return wanted;
     }
     if place == 0 {
-        let fits = prefilter::tcp_opening(packet, offset, len) & config.predicates != 0;
+        let fits = prefilter::tcp_opening(packet, offset, len, to) & config.predicates != 0;
         *opening |= if fits {
             opening::BEGUN
         } else {

@@ -46,6 +46,9 @@ pub const TCP_PROXY: u32 = 1 << 14;
 pub const UDP_PORT_MAPPING: u32 = 1 << 16;
 /// UDP: a datagram from or to port 12340, that of SkypeOut's gateways.
 pub const UDP_SKYPEOUT: u32 = 1 << 17;
+/// TCP opening: an HTTP POST that an inside host sends to another port than 80 and 443, as requests
+/// to a router are (UPnP).
+pub const TCP_UPNP: u32 = 1 << 18;
 /// All that a TCP opening can satisfy.
 const TCP_ALL: u32 = TCP_FAKE_CLIENT
     | TCP_FAKE_SERVER
@@ -56,7 +59,7 @@ const TCP_ALL: u32 = TCP_FAKE_CLIENT
     | TCP_HTTP_GET
     | TCP_PROXY;
 /// Every predicate, with the word that detection packs choose it by.
-pub const WORDS: [(u32, &str); 17] = [
+pub const WORDS: [(u32, &str); 18] = [
     (UDP_IV, "udp-iv"),
     (UDP_ANSWER, "udp-answer"),
     (UDP_RESEND, "udp-resend"),
@@ -74,6 +77,7 @@ pub const WORDS: [(u32, &str); 17] = [
     (TCP_PROXY, "tcp-proxy"),
     (UDP_PORT_MAPPING, "udp-port-mapping"),
     (UDP_SKYPEOUT, "udp-skypeout"),
+    (TCP_UPNP, "tcp-upnp"),
 ];
 
 /// Where NAT-PMP and PCP servers listen (RFC 6886, RFC 6887).
@@ -243,7 +247,7 @@ pub fn udp_of_port<P: Packet>(
 /// The predicates that the first payload segment of a TCP direction satisfies, or may satisfy with
 /// the bytes that follow.
 #[inline(always)]
-pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
+pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32, to: u16) -> u32 {
     // Nothing can be told of so few bytes, nor of what a capture cut off.
     if len < 4 {
         return TCP_ALL;
@@ -264,6 +268,13 @@ pub fn tcp_opening<P: Packet>(packet: &P, offset: u32, len: u32) -> u32 {
     }
     if head == u32::from_be_bytes(*b"GET ") {
         return TCP_HTTP_GET;
+    }
+    if head == u32::from_be_bytes(*b"POST") {
+        return if to == 0 || to == 80 || to == 443 {
+            0
+        } else {
+            TCP_UPNP
+        };
     }
     if head == u32::from_be_bytes(*b"CONN") {
         return TCP_PROXY;

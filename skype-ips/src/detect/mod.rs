@@ -14,7 +14,7 @@
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
 //! * [`media`]: what a flow known to be Skype carries (`media-statistics`), [`skypeout`]: voice to
 //!   the telephone network
-//! * [`mapping`]: requests to map the port on which a host listens (`port-mapping`)
+//! * [`mapping`], [`upnp`]: requests to map the port on which a host listens (`port-mapping`)
 //! * [`proxy`]: what goes before an opening through a proxy (`proxy-target`)
 //! * [`flow`]: how the TCP tests add up
 //! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
@@ -51,6 +51,7 @@ pub mod tcp;
 pub mod tls;
 pub mod tls_records;
 pub mod udp;
+pub mod upnp;
 
 /// A named piece of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]

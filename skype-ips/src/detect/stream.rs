@@ -20,7 +20,7 @@ const MOST_EARLY: usize = 4;
 /// Packets that a head is put together from.
 const MOST_PIECES: usize = 64;
 /// How HTTP begins, of either end.
-const HTTP: [&[u8]; 3] = [b"GET ", b"CONNECT ", b"HTTP/"];
+const HTTP: [&[u8]; 4] = [b"GET ", b"CONNECT ", b"POST ", b"HTTP/"];
 
 /// Where a segment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

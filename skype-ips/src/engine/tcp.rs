@@ -1,5 +1,7 @@
 //! TCP: findings are about the flow.
 
+use std::net::IpAddr;
+
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
 use super::hints::lifted;
@@ -7,24 +9,50 @@ use super::{Answer, Engine, Event, Packet, Subject, client};
 use crate::detect::Evidence;
 use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
+use crate::detect::generator::Generator;
 use crate::detect::http::Purpose;
+use crate::detect::mapping::Request;
 use crate::detect::names::{Names, Owner};
 use crate::detect::proxy::{self, Dialogue, Target};
 use crate::detect::stream::{Head, Segment};
+use crate::detect::upnp::{self, Post};
 use crate::hosts::flows::{DIALOGUES, Opening};
 use crate::hosts::names::Sighting;
-use crate::policy::Class;
+use crate::policy::{Class, from_mapped};
 
 /// Most steps from an endpoint's last IV to that of a stream (E11); 168 is the most measured.
 const LINKED: u32 = 4096;
 
 /// `tcp-udp-generator`: a stream of a host whose Skype is known begins with an IV that follows
 /// from its datagrams'. It proves streams that are too short to prove themselves.
-fn stream_link(steps: u32) -> Option<Evidence> {
-    let bits = || 32 - steps.next_power_of_two().ilog2();
-    (1..=LINKED)
-        .contains(&steps)
-        .then(|| Evidence::new("tcp-udp-generator", bits()))
+fn stream_link(program: &Generator, head: &Head, now: u64) -> Option<Evidence> {
+    let word = u32::from_be_bytes(*head.bytes().first_chunk()?);
+    let (steps, datagram) = program.steps_to(now, word)?;
+    if !(1..=LINKED).contains(&steps) {
+        return None;
+    }
+    let bits = 32 - steps.next_power_of_two().ilog2();
+    let says = format!("IV {word:08x}, {steps} steps after that of the host's datagram {datagram}");
+    Some(
+        Evidence::new("tcp-udp-generator", bits)
+            .citing(datagram, 3..7, "IV of the host's newest datagram")
+            .citing_stream(head, 0..4, says),
+    )
+}
+
+/// What the inside host asks of a router, with the number of the packet that names the port and the
+/// port's place in that packet's payload.
+fn asked_of_router(head: &Head, inside: IpAddr) -> (Post, u64) {
+    match upnp::read(head.bytes(), inside) {
+        Post::Mapping(request) => {
+            let place = request.place.start as usize..request.place.end as usize;
+            match head.brought(place).into_iter().next() {
+                Some((packet, place)) => (Post::Mapping(Request { place, ..request }), packet),
+                None => (Post::Other, 0),
+            }
+        }
+        post => (post, 0),
+    }
 }
 
 /// What the ends have said if `client` is a proxy's client.
@@ -101,7 +129,42 @@ fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement 
     }
 }
 
+const fn class_of(kind: Kind) -> Class {
+    match kind {
+        Kind::Signaling => Class::Signaling,
+        Kind::Login => Class::Login,
+        Kind::Service(Purpose::VersionCheck) => Class::VersionCheck,
+        Kind::Service(Purpose::WebStatus) => Class::WebStatus,
+        Kind::Service(Purpose::Other) => Class::Other,
+    }
+}
+
 impl Engine {
+    /// The flow is Skype, if the evidence suffices.
+    fn proved(
+        &mut self,
+        packet: &Packet<'_>,
+        class: Class,
+        evidence: Vec<Evidence>,
+        events: &mut Vec<Event>,
+    ) -> Answer {
+        let finding = client(class, &evidence);
+        if let Some(finding) = finding {
+            self.flows.found(&packet.key, finding, packet.now);
+            events.push(Event::Found {
+                at: packet.now,
+                subject: Subject::Flow(packet.key),
+                flow: packet.key,
+                finding,
+                evidence,
+            });
+        }
+        Answer {
+            finding,
+            ..Answer::default()
+        }
+    }
+
     pub(super) fn tcp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
         let (now, key) = (packet.now, &packet.key);
         if let Some(finding) = self.flows.seen(key, now) {
@@ -136,20 +199,28 @@ impl Engine {
                 ..Answer::default()
             };
         }
+        match asked_of_router(&opening.heads()[OUTBOUND], from_mapped(&key.inside)) {
+            (Post::No, _) => {}
+            (Post::Short, _) => {
+                return Answer {
+                    more: opening.request(true),
+                    ..Answer::default()
+                };
+            }
+            (Post::Other, _) => {
+                opening.close();
+                return Answer::default();
+            }
+            (Post::Mapping(request), number) => {
+                opening.close();
+                let host = (key.zone, key.inside);
+                self.hints.maps(host, now, request, number);
+                return Answer::default();
+            }
+        }
         let judgement = examine(opening, acquainted, &self.knowledge.names);
-        let link = program.and_then(|generator| {
-            let head = &opening.heads()[OUTBOUND];
-            let word = u32::from_be_bytes(*head.bytes().first_chunk()?);
-            let (steps, datagram) = generator.steps_to(now, word)?;
-            let says = format!(
-                "IV {word:08x}, {steps} steps after that of the host's datagram {datagram}"
-            );
-            Some(
-                stream_link(steps)?
-                    .citing(datagram, 3..7, "IV of the host's newest datagram")
-                    .citing_stream(head, 0..4, says),
-            )
-        });
+        let link =
+            program.and_then(|program| stream_link(program, &opening.heads()[OUTBOUND], now));
         let names = &self.knowledge.names;
         let mut hints = Vec::new();
         let judgement = match judgement {
@@ -189,29 +260,8 @@ impl Engine {
         }
         match judgement {
             Judgement::Proved(kind, evidence) => {
-                let class = match kind {
-                    Kind::Signaling => Class::Signaling,
-                    Kind::Login => Class::Login,
-                    Kind::Service(Purpose::VersionCheck) => Class::VersionCheck,
-                    Kind::Service(Purpose::WebStatus) => Class::WebStatus,
-                    Kind::Service(Purpose::Other) => Class::Other,
-                };
-                let evidence: Vec<_> = std::iter::once(evidence).chain(hints).collect();
-                let Some(finding) = client(class, &evidence) else {
-                    return Answer::default();
-                };
-                self.flows.found(key, finding, now);
-                events.push(Event::Found {
-                    at: now,
-                    subject: Subject::Flow(*key),
-                    flow: *key,
-                    finding,
-                    evidence,
-                });
-                Answer {
-                    finding: Some(finding),
-                    ..Answer::default()
-                }
+                let evidence = std::iter::once(evidence).chain(hints).collect();
+                self.proved(packet, class_of(kind), evidence, events)
             }
             _ if !new => Answer {
                 more: opening.request_still(),

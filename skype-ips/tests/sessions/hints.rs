@@ -174,6 +174,51 @@ fn map(script: &mut Script, host: &Host, port: u16) {
     script.datagram(0, (from, router), true, request, Note::default());
 }
 
+/// The same by UPnP, headers and body in segments of their own, as programs send them.
+fn map_by_upnp(script: &mut Script, host: &mut Host, port: u16) -> Flow {
+    let body = format!(
+        "<s:Envelope><s:Body><u:AddPortMapping><NewExternalPort>{port}</NewExternalPort>\
+         <NewProtocol>UDP</NewProtocol><NewInternalPort>{port}</NewInternalPort>\
+         <NewInternalClient>{}</NewInternalClient><NewEnabled>1</NewEnabled>\
+         <NewPortMappingDescription>some program</NewPortMappingDescription>\
+         <NewLeaseDuration>0</NewLeaseDuration></u:AddPortMapping></s:Body></s:Envelope>",
+        host.end.ip()
+    );
+    let head = format!(
+        "POST /control?WANIPConnection HTTP/1.1\r\nHost: 192.168.7.1:49152\r\nSOAPAction: \
+         \"urn:schemas-upnp-org:service:WANIPConnection:1#AddPortMapping\"\r\n\
+         Content-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let turns = [
+        Turn::client(head),
+        Turn::client(body),
+        Turn::server("HTTP/1.1 200 OK\r\n\r\n"),
+    ];
+    let router = SocketAddrV4::new(Ipv4Addr::new(192, 168, 7, 1), 49_152);
+    let connection = Script::outgoing(host, router, &[]);
+    script.connect(0, connection, &turns);
+    connection.flow
+}
+
+#[test]
+fn a_port_mapped_by_upnp_is_told_as_one_that_the_host_listens_on() {
+    for mapped in [true, false] {
+        let mut script = Script::new(9);
+        let mut host = Host::client(&mut script.rng);
+        let port = if mapped { host.end.port() } else { 1000 };
+        let asked = map_by_upnp(&mut script, &mut host, port);
+        probe(SECOND, &mut host, &mut script, 6);
+        let session = script.end();
+        let is_probe = |one: &&crate::wire::Packet| one.flow.inside == host.end.into();
+        let flow = session.packets.iter().rfind(is_probe).expect("some").flow;
+        let found = trial::class(&session.packets, &Mangle::none().path, &flow);
+        let (_, evidence) = found.expect("the endpoint is known");
+        assert_eq!(evidence.contains(&"port-mapping"), mapped, "{evidence:?}");
+        assert!(!trial::finds(&session, &asked));
+    }
+}
+
 #[test]
 fn a_mapped_port_is_told_as_that_on_which_the_host_listens() {
     for mapped in [true, false] {

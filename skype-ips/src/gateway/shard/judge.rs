@@ -151,7 +151,8 @@ impl<Q: Queue> Shard<Q> {
             chosen.headers.payload_len,
         );
         let awaited = self.known.contains(&chosen.key);
-        let fits = prefilter::tcp_opening(&slice, offset, len) & self.shared.knowledge.predicates;
+        let fits =
+            prefilter::tcp_opening(&slice, offset, len, 0) & self.shared.knowledge.predicates;
         if chosen.key.protocol == TCP && !awaited && fits == 0 {
             return Break(Fate::Accept(Code::Judged));
         }
