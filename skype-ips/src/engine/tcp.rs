@@ -129,6 +129,32 @@ fn examine(opening: &mut Opening, acquainted: bool, names: &Names) -> Judgement 
     }
 }
 
+/// What falls short may suffice together with what else the host did: gives that beside it then.
+/// `again` says that the first segment was sent again, so it was not answered.
+fn lift(
+    short: Judgement,
+    heads: &[Head; 2],
+    support: Vec<Evidence>,
+    again: bool,
+    names: &Names,
+) -> (Judgement, Vec<Evidence>) {
+    if support.is_empty() || !matches!(short, Judgement::Open | Judgement::Nothing) {
+        return (short, Vec::new());
+    }
+    let proved = judge(heads, true, names);
+    if matches!(proved, Judgement::Proved(..)) {
+        return (proved, support);
+    }
+    // While the answer may still bring proof there is nothing to lift.
+    if short == Judgement::Open && !again {
+        return (short, Vec::new());
+    }
+    match lifted(heads, &support) {
+        Some(exchange) => (Judgement::Proved(Kind::Signaling, exchange), support),
+        None => (short, Vec::new()),
+    }
+}
+
 const fn class_of(kind: Kind) -> Class {
     match kind {
         Kind::Signaling => Class::Signaling,
@@ -221,33 +247,14 @@ impl Engine {
         let judgement = examine(opening, acquainted, &self.knowledge.names);
         let link =
             program.and_then(|program| stream_link(program, &opening.heads()[OUTBOUND], now));
-        let names = &self.knowledge.names;
-        let mut hints = Vec::new();
-        let judgement = match judgement {
-            Judgement::Open | Judgement::Nothing if link.is_some() => link
-                .map_or(Judgement::Nothing, |link| {
-                    Judgement::Proved(Kind::Signaling, link)
-                }),
-            short @ (Judgement::Open | Judgement::Nothing) if !support.is_empty() => {
-                // What falls short may suffice together with what else the host did.
-                match judge(opening.heads(), true, names) {
-                    Judgement::Proved(kind, evidence) => {
-                        hints = support;
-                        Judgement::Proved(kind, evidence)
-                    }
-                    // While the answer may still bring proof there is nothing to lift.
-                    _ if short == Judgement::Open && !again => short,
-                    _ => match lifted(opening.heads(), &support) {
-                        Some(exchange) => {
-                            hints = support;
-                            Judgement::Proved(Kind::Signaling, exchange)
-                        }
-                        None => short,
-                    },
-                }
+        let judgement = match (judgement, link) {
+            (Judgement::Open | Judgement::Nothing, Some(link)) => {
+                Judgement::Proved(Kind::Signaling, link)
             }
-            judgement => judgement,
+            (judgement, _) => judgement,
         };
+        let names = &self.knowledge.names;
+        let (judgement, hints) = lift(judgement, opening.heads(), support, again, names);
         let name = match &judgement {
             Judgement::Proved(Kind::Service(_), _) | Judgement::Foreign => {
                 asked(opening.heads(), &self.knowledge.names)
