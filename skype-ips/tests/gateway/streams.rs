@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fastrand::Rng;
+use skype_ips::lab::speech::tls::{self, Hello};
 use skype_ips_common::lcg;
 
 use crate::daemon::{CONFIG, Daemon};
@@ -114,5 +116,50 @@ fn an_answer_in_pieces_is_found_behind_masquerading() {
                 .write_all(&[STRANGE; 14])
                 .expect("an open connection");
         });
+    }
+}
+
+/// Whether a server of Skype's and Teams' is heard by a host that never asked for a name of either.
+fn is_heard(hook: &str, masquerade: bool, config: &str) -> Option<bool> {
+    let net = Net::build()?;
+    if masquerade {
+        net.gateway("iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE");
+    }
+    let server = serve(&net);
+    let mut daemon = Daemon::start(&net, config, &["--mode", "enforce", "--hook", hook]);
+    let mut stream = connect(&net);
+    let hello = tls::client_hello(&mut Rng::with_seed(7), Hello::Plain, "api.asm.skype.com");
+    let hello = tls::records(&hello, 16_384);
+    stream.write_all(&hello).expect("an open connection");
+    let alert = daemon.event("alert", Duration::from_secs(5));
+    let alert = alert.unwrap_or_else(|| panic!("an alert, hook {hook}"));
+    assert_eq!(alert["skype"]["ambiguous"], true);
+    assert_eq!(alert["skype"]["evidence"][0], "name-of-both");
+    // A server that is asked to, by whom it can hear, answers.
+    stream.write_all(REQUEST).expect("an open connection");
+    let time = Duration::from_secs(1);
+    stream
+        .set_read_timeout(Some(time))
+        .expect("an option of TCP");
+    let heard = stream.read_exact(&mut [0; CONSENT.len()]).is_ok();
+    daemon.stop();
+    // Without the daemon the connection lives on, and ends.
+    drop(stream);
+    server.join().expect("the server ends");
+    Some(heard)
+}
+
+#[test]
+fn a_server_of_both_is_cut_off_only_where_the_policy_says_so() {
+    let strict = CONFIG.replace(
+        "default = \"drop\"",
+        "default = \"drop\"\nambiguous = \"drop\"",
+    );
+    assert_ne!(strict, CONFIG);
+    for (hook, masquerade) in [("xdp", false), ("tc", true), ("off", false)] {
+        for (config, expected) in [(CONFIG, true), (&strict, false)] {
+            let heard = is_heard(hook, masquerade, config);
+            assert!(heard.is_none_or(|heard| heard == expected), "{hook}");
+        }
     }
 }
