@@ -9,10 +9,15 @@ use crate::sessions::Kind;
 use crate::trial;
 use crate::wire::{Packet, UDP};
 
-/// A failure prints what made it; no file is written.
+/// So many cases of a property, or `SKYPE_IPS_SESSIONS` times as many. A failure prints what made
+/// it; no file is written.
 pub(crate) fn cases(cases: u32) -> Config {
+    let times = std::env::var("SKYPE_IPS_SESSIONS").map_or(1, |times| {
+        times.parse().expect("SKYPE_IPS_SESSIONS is a whole number")
+    });
     Config {
-        cases,
+        cases: cases.saturating_mul(times),
+        max_global_rejects: 1024_u32.saturating_mul(times),
         failure_persistence: None,
         ..Config::default()
     }
