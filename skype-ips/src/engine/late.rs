@@ -1,7 +1,7 @@
 //! Late Skype where bytes alone can't tell it from Teams, and its UDP: findings are about the flow,
 //! and rest on what the inside host itself sends.
 
-use super::{Answer, Engine, Event, Packet, Subject, client};
+use super::{Answer, Engine, Event, Packet};
 use crate::detect::asked::Asked;
 use crate::detect::client_hello::Hello;
 use crate::detect::names::Owner;
@@ -200,30 +200,6 @@ impl Engine {
             evidence,
         });
         self.undecided(packet)
-    }
-
-    fn is_skype(
-        &mut self,
-        packet: &Packet<'_>,
-        class: Class,
-        evidence: Vec<Evidence>,
-        events: &mut Vec<Event>,
-    ) -> Answer {
-        let finding = client(class, &evidence);
-        if let Some(finding) = finding {
-            self.late.found(&packet.key, finding, packet.now);
-            events.push(Event::Found {
-                at: packet.now,
-                subject: Subject::Flow(packet.key),
-                flow: packet.key,
-                finding,
-                evidence,
-            });
-        }
-        Answer {
-            finding,
-            ..Answer::default()
-        }
     }
 }
 

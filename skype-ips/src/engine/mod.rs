@@ -206,6 +206,35 @@ impl Engine {
         self.names.expire(now);
     }
 
+    /// The flow of a packet is Skype, if the evidence suffices: remembers it where flows of its
+    /// protocol are looked up.
+    fn is_skype(
+        &mut self,
+        packet: &Packet<'_>,
+        class: Class,
+        evidence: Vec<Evidence>,
+        events: &mut Vec<Event>,
+    ) -> Answer {
+        let finding = client(class, &evidence);
+        if let Some(finding) = finding {
+            match packet.key.protocol {
+                TCP => self.flows.found(&packet.key, finding, packet.now),
+                _ => self.late.found(&packet.key, finding, packet.now),
+            }
+            events.push(Event::Found {
+                at: packet.now,
+                subject: Subject::Flow(packet.key),
+                flow: packet.key,
+                finding,
+                evidence,
+            });
+        }
+        Answer {
+            finding,
+            ..Answer::default()
+        }
+    }
+
     /// What a flow is known to be by its UDP endpoint, else by itself.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
         match key.protocol {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
 use super::hints::lifted;
-use super::{Answer, Engine, Event, Packet, Subject, client};
+use super::{Answer, Engine, Event, Packet};
 use crate::detect::Evidence;
 use crate::detect::asked::asked;
 use crate::detect::flow::{Judgement, Kind, judge};
@@ -166,31 +166,6 @@ const fn class_of(kind: Kind) -> Class {
 }
 
 impl Engine {
-    /// The flow is Skype, if the evidence suffices.
-    fn proved(
-        &mut self,
-        packet: &Packet<'_>,
-        class: Class,
-        evidence: Vec<Evidence>,
-        events: &mut Vec<Event>,
-    ) -> Answer {
-        let finding = client(class, &evidence);
-        if let Some(finding) = finding {
-            self.flows.found(&packet.key, finding, packet.now);
-            events.push(Event::Found {
-                at: packet.now,
-                subject: Subject::Flow(packet.key),
-                flow: packet.key,
-                finding,
-                evidence,
-            });
-        }
-        Answer {
-            finding,
-            ..Answer::default()
-        }
-    }
-
     pub(super) fn tcp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
         let (now, key) = (packet.now, &packet.key);
         if let Some(finding) = self.flows.seen(key, now) {
@@ -268,7 +243,7 @@ impl Engine {
         match judgement {
             Judgement::Proved(kind, evidence) => {
                 let evidence = std::iter::once(evidence).chain(hints).collect();
-                self.proved(packet, class_of(kind), evidence, events)
+                self.is_skype(packet, class_of(kind), evidence, events)
             }
             _ if !new => Answer {
                 more: opening.request_still(),

@@ -42,8 +42,11 @@ fn after_a_name_of_skypes_they_are_skype() {
     for at in CONNECTIONS {
         let mut trial = trial();
         look_up(&mut trial, SKYPE);
-        let (answer, _) = connect(&mut trial, at, BOTH);
+        let (answer, key) = connect(&mut trial, at, BOTH);
         let finding = answer.finding.expect("found");
+        assert_eq!(trial.engine.finding(&key), Some(finding), "{at}");
+        let later = trial.segment(key, false, 77, b"whatever follows");
+        assert_eq!(later.finding, Some(finding), "{at}");
         assert_eq!(
             (finding.class, finding.confidence),
             (Class::Other, Confidence::Strong)
