@@ -165,13 +165,10 @@ impl<Q: Queue> Shard<Q> {
         self.packets += 1;
         let outbound = queued.side == Side::InsideIngress;
         let direction = if outbound { OUTBOUND } else { INBOUND };
-        let tcp_base = match key.protocol {
-            TCP => self
-                .gate
-                .flow(&key)
-                .and_then(|flow| flow.tcp_base(direction)),
-            _ => None,
-        };
+        let tcp = (key.protocol == TCP)
+            .then(|| self.gate.flow(&key))
+            .flatten();
+        let tcp_base = tcp.and_then(|flow| flow.tcp_base(direction));
         let packet = Packet {
             number: self.packets,
             now: queued.now,
@@ -184,7 +181,9 @@ impl<Q: Queue> Shard<Q> {
         };
         let mut found = std::mem::take(&mut self.found);
         let mut answer = self.engine.packet(&packet, &mut found);
-        if let (Some(finding), Some(state)) = (answer.finding, self.gate.flow(&key)) {
+        if let Some(finding) = answer.finding
+            && let Some(state) = tcp.or_else(|| self.gate.flow(&key))
+        {
             let counters = (&state).into();
             let known = self.engine.traffic(&packet, finding, counters, &mut found);
             answer.finding = Some(known);
