@@ -107,10 +107,7 @@ impl<F: Copy> Endpoints<F> {
     }
 
     fn speaks(&mut self, key: &EndpointKey, now: u64) {
-        if self.speaking.get(&host(key)).is_none() && self.speaking.len() >= self.most {
-            self.speaking.pop_oldest();
-        }
-        self.speaking.insert(host(key), *key, now);
+        *self.speaking.entry_or(&host(key), now, self.most, || *key) = *key;
     }
 
     /// The states that a host's Skype sent last, on whatever port.

@@ -100,10 +100,7 @@ impl<F: Copy> LateFlows<F> {
     pub fn found(&mut self, key: &FlowKey, finding: F, now: u64) {
         self.openings.remove(key);
         self.media.remove(key);
-        if self.found.get(key).is_none() && self.found.len() >= self.most {
-            self.found.pop_oldest();
-        }
-        self.found.insert(*key, finding, now);
+        *self.found.entry_or(key, now, self.most, || finding) = finding;
     }
 
     /// Whether a flow was called ambiguous, and nothing has told since.
@@ -118,15 +115,7 @@ impl<F: Copy> LateFlows<F> {
 
     /// What a flow has shown of Microsoft's dialect, remembered from now on.
     pub fn media(&mut self, key: &FlowKey, now: u64) -> &mut Media {
-        if self.media.get(key).is_none() {
-            if self.media.len() >= self.most {
-                self.media.pop_oldest();
-            }
-            self.media.insert(*key, Media::default(), now);
-        }
-        self.media
-            .touch(key, now)
-            .expect("it was there, or was inserted just now")
+        self.media.entry_or(key, now, self.most, Media::default)
     }
 
     /// Forgets a flow's media: it is somebody else's.
@@ -136,15 +125,8 @@ impl<F: Copy> LateFlows<F> {
 
     /// The opening of a QUIC flow, remembered from now on.
     pub fn opening(&mut self, key: &FlowKey, now: u64) -> &mut quic::Opening {
-        if self.openings.get(key).is_none() {
-            if self.openings.len() >= OPENINGS {
-                self.openings.pop_oldest();
-            }
-            self.openings.insert(*key, quic::Opening::default(), now);
-        }
         self.openings
-            .touch(key, now)
-            .expect("it was there, or was inserted just now")
+            .entry_or(key, now, OPENINGS, quic::Opening::default)
     }
 
     /// Forgets the opening of a QUIC flow: it has said all.

@@ -108,21 +108,14 @@ impl NamesSeen {
             return;
         }
         let host = (zone, *inside);
-        let now = sighting.at;
-        if self.hosts.get(&host).is_none() {
-            if self.hosts.len() >= self.most {
-                self.hosts.pop_oldest();
-            }
-            self.hosts.insert(host, Last::default(), now);
-        }
-        if let Some(last) = self.hosts.touch(&host, now) {
-            let place = if owner == Owner::Skype {
-                &mut last.skype
-            } else {
-                &mut last.teams
-            };
-            *place = Some(sighting);
-        }
+        let hosts = &mut self.hosts;
+        let last = hosts.entry_or(&host, sighting.at, self.most, Last::default);
+        let place = if owner == Owner::Skype {
+            &mut last.skype
+        } else {
+            &mut last.teams
+        };
+        *place = Some(sighting);
     }
 
     /// What the names that a host asked for in the last ten minutes say; against Skype those of

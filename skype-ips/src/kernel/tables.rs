@@ -1,7 +1,5 @@
 //! The tables that the daemon writes and the gate reads, and their in-memory twin.
 
-use std::hash::Hash;
-
 use ipnet::Ipv6Net;
 use prefix_trie::PrefixMap;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -141,7 +139,8 @@ impl Tables for MemoryTables {
     }
 
     fn insert_flow(&mut self, key: &FlowKey, state: &FlowState) {
-        insert(&mut self.flows, *key, *state, self.most_flows);
+        // The order of use is all that counts here and below: times are in the entries.
+        *self.flows.entry_or(key, 0, self.most_flows, || *state) = *state;
     }
 
     fn fragment(&mut self, key: &FragmentKey) -> Option<FragmentState> {
@@ -149,7 +148,7 @@ impl Tables for MemoryTables {
     }
 
     fn insert_fragment(&mut self, key: &FragmentKey, state: &FragmentState) {
-        insert(&mut self.fragments, *key, *state, MOST_FRAGMENTS);
+        *self.fragments.entry_or(key, 0, MOST_FRAGMENTS, || *state) = *state;
     }
 
     fn count(&mut self, counter: Counter) {
@@ -159,14 +158,6 @@ impl Tables for MemoryTables {
     fn is_alive(&mut self, _queue: u8, _now: u64, _limit: u64) -> bool {
         true
     }
-}
-
-/// The order of use is all that counts here: times are in the entries.
-fn insert<K: Copy + Eq + Hash, V>(map: &mut Recent<K, V>, key: K, value: V, most: usize) {
-    if map.get(&key).is_none() && map.len() >= most {
-        map.pop_oldest();
-    }
-    map.insert(key, value, 0);
 }
 
 impl VerdictTables for MemoryTables {
