@@ -38,7 +38,8 @@ fn serve(net: &Net) -> JoinHandle<()> {
             if len == 0 {
                 break;
             }
-            if bytes.starts_with(b"CONNECT") {
+            // It may come in one read with what was said before.
+            if bytes[..len].ends_with(REQUEST) {
                 stream.write_all(CONSENT).expect("an open connection");
                 bytes[0] = 0;
             } else if bytes[0] == STRANGE {
