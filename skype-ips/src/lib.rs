@@ -22,4 +22,5 @@ pub mod lab;
 pub mod policy;
 pub mod recent;
 pub mod replay;
+pub mod simulator;
 pub mod telemetry;

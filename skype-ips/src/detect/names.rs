@@ -91,7 +91,7 @@ mod tests {
     use skype_ips_common::prefilter;
 
     use super::*;
-    use crate::lab::speech::dns;
+    use crate::simulator::speech::dns;
 
     #[test]
     fn the_longest_domain_decides_at_label_boundaries() {

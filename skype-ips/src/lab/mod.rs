@@ -21,7 +21,6 @@ mod outcome;
 mod packet;
 mod scratch;
 mod signals;
-pub mod speech;
 mod tally;
 mod topology;
 mod unprivileged;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-use skype_ips::lab::speech::fake_tls::{CLIENT_HELLO, SERVER_HELLO};
+use skype_ips::simulator::speech::fake_tls::{CLIENT_HELLO, SERVER_HELLO};
 
 use crate::support::{Trial, bytes, padding, probe, steps, tcp, udp};
 

@@ -2,9 +2,9 @@
 
 use fastrand::Rng;
 use skype_ips::engine::{Answer, Event, Settings};
-use skype_ips::lab::speech::quic::{Client, Version};
-use skype_ips::lab::speech::tls::{self, Hello};
-use skype_ips::lab::speech::{dns, stun};
+use skype_ips::simulator::speech::quic::{Client, Version};
+use skype_ips::simulator::speech::tls::{self, Hello};
+use skype_ips::simulator::speech::{dns, stun};
 use skype_ips::policy::{Class, Confidence, Config};
 use skype_ips_common::layout::FlowKey;
 

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use skype_ips::lab::netns::Netns;
-use skype_ips::lab::speech::{dns, stun};
+use skype_ips::simulator::speech::{dns, stun};
 use skype_ips_common::lcg;
 
 pub(crate) const INSIDE_HOST: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 2);

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastrand::Rng;
-use skype_ips::lab::speech::tls::{self, Hello};
+use skype_ips::simulator::speech::tls::{self, Hello};
 use skype_ips_common::lcg;
 
 use crate::daemon::{CONFIG, Daemon};

@@ -1,6 +1,6 @@
 //! Datagrams of other programs, and of none.
 
-use skype_ips::lab::speech::udp::{self, Noise};
+use skype_ips::simulator::speech::udp::{self, Noise};
 use skype_ips_common::layout::UDP;
 
 use crate::shard::Shard;

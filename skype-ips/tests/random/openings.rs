@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use skype_ips::lab::speech::fake_tls::{CLIENT_HELLO, SERVER_HELLO};
-use skype_ips::lab::speech::proxy::Proxy;
-use skype_ips::lab::speech::tls::{self, Hello};
-use skype_ips::lab::speech::{Speaker, noise};
+use skype_ips::simulator::speech::fake_tls::{CLIENT_HELLO, SERVER_HELLO};
+use skype_ips::simulator::speech::proxy::Proxy;
+use skype_ips::simulator::speech::tls::{self, Hello};
+use skype_ips::simulator::speech::{Speaker, noise};
 use skype_ips_common::layout::{FlowKey, TCP};
 
 use crate::shard::Shard;

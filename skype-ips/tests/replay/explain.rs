@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use skype_ips::capture::{Capture, Record};
 use skype_ips::engine::Settings;
-use skype_ips::lab::speech::{dns, stun};
+use skype_ips::simulator::speech::{dns, stun};
 use skype_ips::policy::{Action, Config, Mode};
 use skype_ips::replay::explain::{CitationTold, ExplanationRecord, Witness, explain};
 use skype_ips::replay::{Driver, Report, private_networks};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use skype_ips::lab::speech::{Speaker, Turn, dns, encrypted, tls};
+use skype_ips::simulator::speech::{Speaker, Turn, dns, encrypted, tls};
 
 use crate::script::{Host, MS, SECOND, Script};
 use crate::wire::{ACK, Body, FIN, Flow, Note, PSH, Packet, SYN, TCP, UDP};

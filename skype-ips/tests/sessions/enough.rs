@@ -20,7 +20,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use skype_ips::lab::speech::Speaker;
+use skype_ips::simulator::speech::Speaker;
 
 use crate::connections::{Connection, Proof};
 use crate::script::SECOND;

@@ -1,6 +1,6 @@
 //! Sets of fragments as the only evidence.
 
-use skype_ips::lab::speech::Process;
+use skype_ips::simulator::speech::Process;
 
 use crate::script::{Host, MS, Script};
 use crate::trial;

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use skype_ips::lab::speech::{Turn, encrypted, key_exchange, noise};
+use skype_ips::simulator::speech::{Turn, encrypted, key_exchange, noise};
 
 use crate::mangle::Mangle;
 use crate::script::{Host, MS, SECOND, Script};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use skype_ips::lab::speech::{Process, Turn, encrypted, legacy};
+use skype_ips::simulator::speech::{Process, Turn, encrypted, legacy};
 
 use crate::script::{Host, SECOND, Script, Session};
 use crate::sessions::probe;

@@ -1,7 +1,7 @@
 //! Generated sessions through gate, engine and report: whatever paths and captures do to them, a
 //! session that still carries evidence is found, with every flow of it.
 //!
-//! The sessions come from `skype_ips::lab::speech` and from here, neither of which knows the
+//! The sessions come from `skype_ips::simulator::speech` and from here, neither of which knows the
 //! detectors.
 #![cfg(target_os = "linux")]
 

@@ -3,10 +3,10 @@
 use std::net::SocketAddrV4;
 
 use proptest::prelude::*;
-use skype_ips::lab::speech::http::{self, Installed, VersionCheck};
-use skype_ips::lab::speech::quic::{Client, Version};
-use skype_ips::lab::speech::tls::{self, Hello};
-use skype_ips::lab::speech::{Turn, dns, encrypted, noise, stun};
+use skype_ips::simulator::speech::http::{self, Installed, VersionCheck};
+use skype_ips::simulator::speech::quic::{Client, Version};
+use skype_ips::simulator::speech::tls::{self, Hello};
+use skype_ips::simulator::speech::{Turn, dns, encrypted, noise, stun};
 
 use crate::found::cases;
 use crate::script::{Host, MS, SECOND, Script, Session};

@@ -1,9 +1,9 @@
 //! The openings of TCP connections, with what proves them.
 
 use fastrand::Rng;
-use skype_ips::lab::speech::Speaker::{Client, Server};
-use skype_ips::lab::speech::key_exchange::{self, KEY_LEN, MAX_PADDING};
-use skype_ips::lab::speech::{Generator, Process, Turn, encrypted, fake_tls, legacy, login};
+use skype_ips::simulator::speech::Speaker::{Client, Server};
+use skype_ips::simulator::speech::key_exchange::{self, KEY_LEN, MAX_PADDING};
+use skype_ips::simulator::speech::{Generator, Process, Turn, encrypted, fake_tls, legacy, login};
 
 use crate::connections::Proof;
 

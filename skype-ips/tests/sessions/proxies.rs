@@ -3,9 +3,9 @@
 use std::net::SocketAddrV4;
 
 use proptest::prelude::*;
-use skype_ips::lab::speech::key_exchange::{self, MAX_PADDING};
-use skype_ips::lab::speech::proxy::Proxy;
-use skype_ips::lab::speech::{Process, encrypted};
+use skype_ips::simulator::speech::key_exchange::{self, MAX_PADDING};
+use skype_ips::simulator::speech::proxy::Proxy;
+use skype_ips::simulator::speech::{Process, encrypted};
 
 use crate::found::cases;
 use crate::openings::Opening;

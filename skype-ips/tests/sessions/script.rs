@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use fastrand::Rng;
-use skype_ips::lab::speech::udp::{self, Noise};
-use skype_ips::lab::speech::{Process, Sent};
+use skype_ips::simulator::speech::udp::{self, Noise};
+use skype_ips::simulator::speech::{Process, Sent};
 
 use crate::connections::Connection;
 use crate::wire::{Body, Flow, Note, Packet, Step, UDP};

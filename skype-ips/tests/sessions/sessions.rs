@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proptest::prelude::*;
-use skype_ips::lab::speech::proxy::Proxy;
-use skype_ips::lab::speech::udp::{self, Noise};
-use skype_ips::lab::speech::{Process, noise};
+use skype_ips::simulator::speech::proxy::Proxy;
+use skype_ips::simulator::speech::udp::{self, Noise};
+use skype_ips::simulator::speech::{Process, noise};
 
 use crate::openings::Opening;
 use crate::script::{Host, MS, SECOND, Script, Session};

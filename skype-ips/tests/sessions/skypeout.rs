@@ -2,8 +2,8 @@
 
 use std::net::SocketAddrV4;
 
-use skype_ips::lab::speech::media::{Media, Voice};
-use skype_ips::lab::speech::{noise, udp};
+use skype_ips::simulator::speech::media::{Media, Voice};
+use skype_ips::simulator::speech::{noise, udp};
 use skype_ips::policy::Class;
 
 use crate::mangle::Mangle;

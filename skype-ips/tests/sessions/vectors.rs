@@ -4,8 +4,8 @@
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
-use skype_ips::lab::speech::udp::{self, Noise, Part};
-use skype_ips::lab::speech::{Generator, fake_tls, key_exchange, legacy, login};
+use skype_ips::simulator::speech::udp::{self, Noise, Part};
+use skype_ips::simulator::speech::{Generator, fake_tls, key_exchange, legacy, login};
 
 use crate::support::shared_captures;
 

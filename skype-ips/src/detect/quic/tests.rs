@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::lab::speech::quic::{Client, Version as Spoken, crypto, seal};
-use crate::lab::speech::tls::{self, Hello as Kind};
+use crate::simulator::speech::quic::{Client, Version as Spoken, crypto, seal};
+use crate::simulator::speech::tls::{self, Hello as Kind};
 
 const NAME: &str = "api.skype.com";
 

@@ -13,7 +13,7 @@ use super::*;
 use crate::gateway::events;
 use crate::gateway::gate::UserGate;
 use crate::kernel::MemoryTables;
-use crate::lab::speech::stun;
+use crate::simulator::speech::stun;
 use crate::policy::{Action, Config, Mode, Policy, PolicySet};
 
 /// Number of the inside interface.

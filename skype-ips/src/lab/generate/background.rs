@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use fastrand::Rng;
 
 use super::traffic::{Connection, MS, Traffic};
-use crate::lab::speech::Speaker::{Client, Server};
-use crate::lab::speech::tls::{self, Hello};
-use crate::lab::speech::{dns, noise};
+use crate::simulator::speech::Speaker::{Client, Server};
+use crate::simulator::speech::tls::{self, Hello};
+use crate::simulator::speech::{dns, noise};
 
 const NAMES: [&str; 6] = [
     "www.example.com",

@@ -1,4 +1,4 @@
-//! Classic Skype sessions: who talks to whom, when. What they say is in [`crate::lab::speech`].
+//! Classic Skype sessions: who talks to whom, when. What they say is in [`crate::simulator::speech`].
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use fastrand::Rng;
 
 use super::traffic::{Connection, Conversation, MS, Traffic};
-use crate::lab::speech::Speaker::{Client, Server};
-use crate::lab::speech::udp::{self, Noise};
-use crate::lab::speech::{Process, Sent, Turn, encrypted, fake_tls, key_exchange, legacy, login};
+use crate::simulator::speech::Speaker::{Client, Server};
+use crate::simulator::speech::udp::{self, Noise};
+use crate::simulator::speech::{Process, Sent, Turn, encrypted, fake_tls, key_exchange, legacy, login};
 
 /// The address that peers see: the client's network has a translator further out.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use skype_ips_common::layout::{TCP, UDP};
 
 use crate::lab::packet::Packet;
-use crate::lab::speech::Speaker;
+use crate::simulator::speech::Speaker;
 
 /// One millisecond in the capture's unit.
 pub(super) const MS: u64 = 1_000_000;
