@@ -5,7 +5,18 @@
 //! must have been sent: figures say how many exchanges were begun and how many came through
 //! unchanged. What is encrypted elsewhere is sealed here with keys made from what is in clear.
 
+mod browser;
+mod dns;
+mod game;
+mod http;
+mod numbers;
+mod pace;
+mod seal;
+mod streams;
+mod talks;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -170,20 +181,28 @@ pub const UNKNOWN_NAME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 254);
 /// when its time is over it ends what it has begun. With a resolver it looks up a site's name
 /// before it goes there; the answer has to be the site's address.
 pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) -> Box<dyn Party> {
-    let _ = (kind, servers, resolver);
-    Box::new(tally::Silent)
+    match kind {
+        Kind::Dns => Box::new(dns::Asker::new(servers)),
+        Kind::Http => Box::new(browser::Browser::<http::Client>::new(servers, resolver)),
+        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(servers, resolver)),
+        _ => Box::new(tally::Silent),
+    }
 }
 
 /// A server, on the kind's port. That of [`Kind::Dns`] is a [`resolver`] of no names.
 pub fn server(kind: Kind) -> Box<dyn Party> {
-    let _ = kind;
-    Box::new(tally::Silent)
+    let port = kind.port();
+    match kind {
+        Kind::Dns => resolver(Vec::new()),
+        Kind::Http => Box::new(streams::StreamServer::<http::Server>::new(port)),
+        Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
+        _ => Box::new(tally::Silent),
+    }
 }
 
 /// A resolver of these names. All others are [`UNKNOWN_NAME`].
 pub fn resolver(names: Vec<(String, Ipv4Addr)>) -> Box<dyn Party> {
-    let _ = names;
-    Box::new(tally::Silent)
+    Box::new(dns::Resolver::new(names))
 }
 
 /// What looks like a relay, with these peers: see [`LookAlike::peers`].
