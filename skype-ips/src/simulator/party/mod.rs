@@ -2,6 +2,7 @@
 
 mod figures;
 mod settings;
+pub mod skype;
 
 use std::time::Duration;
 
