@@ -5,6 +5,7 @@
 //! padding of any length, as the recorded length asks.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +181,10 @@ pub enum Talk {
         what: What,
         /// For [`What::File`] its bytes.
         bytes: u64,
+        /// How long a call or talk lasts.
+        lasting: Duration,
+        /// For [`What::Video`] bits a second from both ends.
+        video: Option<u64>,
         /// Where the inviting end can be reached.
         candidates: Vec<SocketAddrV4>,
     },
