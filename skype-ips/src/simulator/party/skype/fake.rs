@@ -177,6 +177,11 @@ impl FakeNet {
         index
     }
 
+    /// Another seed for a host's chances than its number.
+    pub(crate) fn reseed(&mut self, index: usize, seed: u64) {
+        self.hosts[index].0.rng = fastrand::Rng::with_seed(seed);
+    }
+
     fn now(&self) -> Instant {
         self.hosts
             .first()

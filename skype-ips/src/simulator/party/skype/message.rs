@@ -270,6 +270,19 @@ impl Message {
         )
     }
 
+    /// Bytes to be added to its contents, which with their length make a segment of `len` bytes over
+    /// TCP: 4 for what keeps a session open, 19 at the end of a call (Adami), 339 for a refusal
+    /// (Ehlert); others vary.
+    pub fn segment_padding(&self, len: usize, rng: &mut fastrand::Rng) -> usize {
+        match self {
+            Self::Ping | Self::Pong => 0,
+            Self::Leave { .. } => 19_usize.saturating_sub(len),
+            // Two bytes of length then.
+            Self::Refused { .. } => 338_usize.saturating_sub(len),
+            _ => rng.usize(0..=12),
+        }
+    }
+
     /// Payload bytes of a datagram with it, at least: as recorded in 2006 (measured, Ehlert,
     /// Adami) and, for probes, 2015.
     pub fn datagram_len(&self, generation: Generation, rng: &mut fastrand::Rng) -> usize {
