@@ -7,9 +7,9 @@
 use peak_alloc::PeakAlloc;
 use skype_ips::detect::media::Counters;
 use skype_ips::engine::{Engine, Event, Packet, Settings};
+use skype_ips::policy::Config;
 use skype_ips::simulator::speech::quic::{Client, Version, crypto};
 use skype_ips::simulator::speech::{dns, stun};
-use skype_ips::policy::Config;
 use skype_ips_common::layout::{FlowKey, TCP, UDP, mapped};
 use skype_ips_common::lcg;
 

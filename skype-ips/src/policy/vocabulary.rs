@@ -3,14 +3,7 @@
 use serde::Serialize;
 use skype_ips_common::layout::{self, action};
 
-/// A set of words that a configuration key can take.
-pub(super) trait Word: Copy + 'static {
-    /// Every value.
-    const WORDS: &'static [Self];
-
-    /// The value's word.
-    fn as_word(self) -> &'static str;
-}
+use crate::toml_file::Word;
 
 /// Declares an enum whose variants have a word in policies and reports, and a number in tables.
 macro_rules! words {

@@ -2,10 +2,10 @@
 
 use fastrand::Rng;
 use skype_ips::engine::{Answer, Event, Settings};
+use skype_ips::policy::{Class, Confidence, Config};
 use skype_ips::simulator::speech::quic::{Client, Version};
 use skype_ips::simulator::speech::tls::{self, Hello};
 use skype_ips::simulator::speech::{dns, stun};
-use skype_ips::policy::{Class, Confidence, Config};
 use skype_ips_common::layout::FlowKey;
 
 use crate::support::{SECOND, Trial, tcp, udp};

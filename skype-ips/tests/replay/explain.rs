@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use skype_ips::capture::{Capture, Record};
 use skype_ips::engine::Settings;
-use skype_ips::simulator::speech::{dns, stun};
 use skype_ips::policy::{Action, Config, Mode};
 use skype_ips::replay::explain::{CitationTold, ExplanationRecord, Witness, explain};
 use skype_ips::replay::{Driver, Report, private_networks};
+use skype_ips::simulator::speech::{dns, stun};
 use skype_ips_common::lcg;
 use skype_ips_common::parse::Slice;
 

@@ -1,10 +1,10 @@
 //! What a flow of a known endpoint carries.
 
 use proptest::prelude::*;
+use skype_ips::policy::Class;
 use skype_ips::simulator::speech::media::{Media, Voice};
 use skype_ips::simulator::speech::udp::{self, Noise};
 use skype_ips::simulator::speech::{Turn, fake_tls, noise};
-use skype_ips::policy::Class;
 
 use crate::found::cases;
 use crate::mangle::Mangle;

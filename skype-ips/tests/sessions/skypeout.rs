@@ -2,9 +2,9 @@
 
 use std::net::SocketAddrV4;
 
+use skype_ips::policy::Class;
 use skype_ips::simulator::speech::media::{Media, Voice};
 use skype_ips::simulator::speech::{noise, udp};
-use skype_ips::policy::Class;
 
 use crate::mangle::Mangle;
 use crate::script::{Host, MS, SECOND, Script};

@@ -13,8 +13,8 @@ use super::*;
 use crate::gateway::events;
 use crate::gateway::gate::UserGate;
 use crate::kernel::MemoryTables;
-use crate::simulator::speech::stun;
 use crate::policy::{Action, Config, Mode, Policy, PolicySet};
+use crate::simulator::speech::stun;
 
 /// Number of the inside interface.
 const INSIDE: u32 = 3;

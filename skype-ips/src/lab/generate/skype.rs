@@ -8,7 +8,9 @@ use fastrand::Rng;
 use super::traffic::{Connection, Conversation, MS, Traffic};
 use crate::simulator::speech::Speaker::{Client, Server};
 use crate::simulator::speech::udp::{self, Noise};
-use crate::simulator::speech::{Process, Sent, Turn, encrypted, fake_tls, key_exchange, legacy, login};
+use crate::simulator::speech::{
+    Process, Sent, Turn, encrypted, fake_tls, key_exchange, legacy, login,
+};
 
 /// The address that peers see: the client's network has a translator further out.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
