@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::grammar::{Grammar, Key, Language, VERSION, Word, listed, nearest};
 use super::place::{Excerpt, Source, quoted};
 use super::problems::{Problem, Severity};
+use super::quantity::Wrong;
 
 /// A value and where it stands.
 pub(crate) type Value<'s> = Spanned<DeValue<'s>>;
@@ -107,6 +108,16 @@ impl<'s> Reader<'s> {
         self.report(Problem::error(at, message, help));
     }
 
+    pub(crate) fn warning(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let at = self.at(span);
+        self.report(Problem::new(Severity::Warning, at, message, help));
+    }
+
     pub(crate) fn note(
         &mut self,
         span: Range<usize>,
@@ -203,9 +214,53 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// What `parse` makes of a string, which says what is wrong with it otherwise.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &Key,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Spanned<T>> {
+        let text = self.string(table, key)?;
+        match parse(text.get_ref()) {
+            Ok(value) => Some(Spanned::new(text.span(), value)),
+            Err((message, help)) => {
+                self.error(text.span(), message, help);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, table: &DeTable<'_>, key: &Key) -> Option<Spanned<bool>> {
+        let value = table.get(key.name)?;
+        match value.get_ref() {
+            DeValue::Boolean(truth) => Some(Spanned::new(value.span(), *truth)),
+            _ => self.wrong_type(value, key, "true or false"),
+        }
+    }
+
     /// One word of a fixed set.
     pub(crate) fn word<T: Word>(&mut self, table: &DeTable<'_>, key: &Key) -> Option<Spanned<T>> {
         let value = table.get(key.name)?;
+        self.word_of(value, key)
+    }
+
+    /// A list of words of a fixed set; what isn't one is reported and left out.
+    pub(crate) fn words<T: Word>(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &Key,
+    ) -> Option<Vec<Spanned<T>>> {
+        let value = table.get(key.name)?;
+        let DeValue::Array(list) = value.get_ref() else {
+            return self.wrong_type(value, key, "a list in brackets");
+        };
+        let words = list.iter().filter_map(|item| self.word_of(item, key));
+        Some(words.collect())
+    }
+
+    fn word_of<T: Word>(&mut self, value: &Value<'_>, key: &Key) -> Option<Spanned<T>> {
         let words: Vec<_> = T::WORDS.iter().map(|word| word.as_word()).collect();
         let DeValue::String(text) = value.get_ref() else {
             let expected = format!("one of {}, in quotes", quoted_words(&words));
@@ -306,6 +361,18 @@ impl<'s> Reader<'s> {
             }
         }
         Some(strings)
+    }
+
+    /// A string, or a list of them.
+    pub(crate) fn one_or_more<'v>(
+        &mut self,
+        table: &'v DeTable<'_>,
+        key: &Key,
+    ) -> Option<Vec<Spanned<&'v str>>> {
+        match table.get(key.name)?.get_ref() {
+            DeValue::String(_) => Some(vec![self.string(table, key)?]),
+            _ => self.strings(table, key),
+        }
     }
 
     /// A table, such as `[queues]`.
