@@ -7,6 +7,8 @@
 //! Independence: nothing here imports `detect`, `hosts` or `engine`. Only the generator's
 //! arithmetic is shared, so that a mistake about a framing on either side shows.
 
+pub mod gateway;
 pub mod net;
 pub mod party;
+pub mod play;
 pub mod speech;

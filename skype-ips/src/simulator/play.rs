@@ -1,0 +1,83 @@
+//! Plays a world on simulated time, as fast as the machine can.
+
+use super::gateway::{Gateway, Seen};
+use super::net::program::Instant;
+use super::net::{ProgramId, World};
+use super::party::{Order, Party};
+
+/// An order of the scenario's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheduled {
+    /// When.
+    pub at: Instant,
+    /// To which program.
+    pub program: ProgramId,
+    /// What.
+    pub order: Order,
+}
+
+/// Orders that are still to come, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    /// The latest first.
+    orders: Vec<Scheduled>,
+}
+
+impl Schedule {
+    /// Of these. Those at the same time keep their order.
+    pub fn new(mut orders: Vec<Scheduled>) -> Self {
+        orders.sort_by_key(|scheduled| scheduled.at);
+        orders.reverse();
+        Self { orders }
+    }
+
+    /// When the next one is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.orders.last().map(|scheduled| scheduled.at)
+    }
+
+    /// Gives the orders that are due by the world's time.
+    pub fn give(&mut self, world: &mut World<dyn Party>) {
+        while self.next().is_some_and(|at| at <= world.now())
+            && let Some(scheduled) = self.orders.pop()
+        {
+            world.with_program(scheduled.program, |program, host| {
+                program.order(host, &scheduled.order);
+            });
+        }
+    }
+}
+
+/// Plays until `until`. `see` is shown what the gateway's inside interface sees, with the time, and
+/// may end it by returning `false`.
+pub fn play(
+    world: &mut World<dyn Party>,
+    mut schedule: Schedule,
+    until: Instant,
+    see: &mut dyn FnMut(Instant, Seen<'_>) -> bool,
+) {
+    let mut gateway = Gateway::new(world);
+    let mut go_on = true;
+    while go_on {
+        let event = world.next_event().unwrap_or(until);
+        let next = schedule.next().unwrap_or(until).min(event);
+        if next >= until {
+            world.advance(until);
+            break;
+        }
+        if schedule.next().is_some_and(|at| at <= event) {
+            // What is due at the same time comes after.
+            world.pass(next);
+            schedule.give(world);
+        } else {
+            world.step();
+        }
+        for crossing in world.take_crossing() {
+            let now = world.now();
+            let out = gateway.forward(crossing, &mut |seen| go_on &= see(now, seen));
+            if let Some((side, packet)) = out {
+                world.arrived(side, packet);
+            }
+        }
+    }
+}
