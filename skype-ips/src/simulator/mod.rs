@@ -11,4 +11,5 @@ pub mod gateway;
 pub mod net;
 pub mod party;
 pub mod play;
+pub mod scenario;
 pub mod speech;

@@ -66,6 +66,12 @@ impl Problem {
         Self::new(Severity::Error, at, message, help)
     }
 
+    /// That a file can't be used as a whole; `message` is about the path, which comes before.
+    pub(crate) fn of_file(path: &Path, message: &str, help: impl Into<String>) -> Self {
+        let message = format!("{} {message}", printable(path));
+        Self::error(Excerpt::whole(path), message, help)
+    }
+
     pub(crate) fn related(mut self, at: Excerpt, label: impl Into<String>) -> Self {
         self.related = Some(Related {
             at,
@@ -193,6 +199,13 @@ impl Problems {
     pub fn render(&self, renderer: &Renderer) -> String {
         let rendered: Vec<_> = self.list.iter().map(|p| p.render(renderer)).collect();
         rendered.join("\n\n")
+    }
+
+    /// This one alone.
+    pub(crate) fn of(problem: Problem) -> Self {
+        Self {
+            list: vec![problem],
+        }
     }
 
     pub(crate) fn push(&mut self, problem: Problem) {

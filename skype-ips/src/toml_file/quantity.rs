@@ -154,7 +154,10 @@ mod tests {
             range("10 ms .. 40 ms"),
             Ok(Duration::from_millis(10)..=Duration::from_millis(40))
         );
-        assert_eq!(range("7 ms"), range("7 ms .. 7 ms").map(|r: RangeInclusive<Duration>| r));
+        assert_eq!(
+            range("7 ms"),
+            range("7 ms .. 7 ms").map(|r: RangeInclusive<Duration>| r)
+        );
     }
 
     #[test]
@@ -169,7 +172,11 @@ mod tests {
             ("5 weeks", "has `weeks` for a unit", "ms, s, min"),
             ("25 h", "too much", "\"24 h\""),
             ("10 ms .. 5", "has no unit", "ms, s, min"),
-            ("10 ms .. 5 ms", "ends before it begins", "smaller one first"),
+            (
+                "10 ms .. 5 ms",
+                "ends before it begins",
+                "smaller one first",
+            ),
         ] {
             let (said, remedy) = range::<Duration>(text).expect_err(text);
             assert!(said.contains(message), "{text}: {said}");

@@ -92,7 +92,7 @@ pub struct Link {
     pub down: RangeInclusive<u64>,
     /// How long a packet takes, beside the time that its bits take.
     pub delay: RangeInclusive<Duration>,
-    /// How much longer than that a packet may take.
+    /// Standard deviation of how much longer than that a packet takes; order is kept.
     pub jitter: RangeInclusive<Duration>,
     /// Share of the packets that get lost, 0 to 1.
     pub loss: RangeInclusive<f64>,

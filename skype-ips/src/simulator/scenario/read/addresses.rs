@@ -20,7 +20,10 @@ const NOT_FOR_HOSTS: &[(Ipv4Net, &str)] = &[
     (net([0, 0, 0, 0], 8), "0.0.0.0/8 (this network)"),
     (net([127, 0, 0, 0], 8), "127.0.0.0/8 (loopback)"),
     (net([169, 254, 0, 0], 16), "169.254.0.0/16 (link-local)"),
-    (net([224, 0, 0, 0], 3), "224.0.0.0/3 (groups and what is reserved)"),
+    (
+        net([224, 0, 0, 0], 3),
+        "224.0.0.0/3 (groups and what is reserved)",
+    ),
 ];
 
 const fn net([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {
@@ -77,7 +80,7 @@ pub(super) struct Wish {
 pub(super) fn assign(
     reader: &mut Reader<'_>,
     networks: &[Named<Network>],
-    wishes: &[Wish],
+    wishes: &[&Wish],
 ) -> Vec<Vec<Ipv4Addr>> {
     let mut taken: BTreeMap<Ipv4Addr, Excerpt> = BTreeMap::new();
     for network in networks {
@@ -169,12 +172,18 @@ fn home_router(
     taken: &mut BTreeMap<Ipv4Addr, Excerpt>,
 ) {
     let (at, address) = (router.span(), *router.get_ref());
-    let around = networks.iter().map(|network| &network.value).find(|network| {
-        let subnet = network.subnet.as_ref();
-        subnet.is_some_and(|subnet| subnet.get_ref().contains(&address))
-    });
+    let around = networks
+        .iter()
+        .map(|network| &network.value)
+        .find(|network| {
+            let subnet = network.subnet.as_ref();
+            subnet.is_some_and(|subnet| subnet.get_ref().contains(&address))
+        });
     if let Some(network) = around.filter(|network| network.is_inside() || !network.is_open()) {
-        let message = format!("{address} is an address of network {}", quoted(&network.name));
+        let message = format!(
+            "{address} is an address of network {}",
+            quoted(&network.name)
+        );
         let help = "give the home router an address that the rest of the world sees";
         reader.error(at.clone(), message, help);
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::language::{
-    DELAY, DOWN, JITTER, LINK_TABLE, LINKS, LOSS, RATE, REORDER, UP,
-};
+use super::super::language::{DELAY, DOWN, JITTER, LINK_TABLE, LINKS, LOSS, RATE, REORDER, UP};
 use super::super::model::Link;
 use super::Named;
 use crate::toml_file::{
@@ -68,7 +66,9 @@ pub(super) fn named(
     links: &mut [Named<Link>],
 ) -> Option<usize> {
     let name = reader.string(table, key)?;
-    let found = links.iter().position(|link| link.value.name == *name.get_ref());
+    let found = links
+        .iter()
+        .position(|link| link.value.name == *name.get_ref());
     match found {
         Some(number) => links[number].used = true,
         None => {
@@ -132,6 +132,9 @@ fn drawn<Q: Quantity + Copy, T>(
     key: &Key,
     value: impl Fn(Q) -> T,
 ) -> Option<RangeInclusive<T>> {
-    let (least, most) = reader.parsed(table, key, range::<Q>)?.into_inner().into_inner();
+    let (least, most) = reader
+        .parsed(table, key, range::<Q>)?
+        .into_inner()
+        .into_inner();
     Some(value(least)..=value(most))
 }

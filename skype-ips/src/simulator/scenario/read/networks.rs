@@ -156,7 +156,11 @@ fn nat(
         }
         (DeValue::Table(_), Some(Side::Inside)) => {
             let message = "a home router before an inside network";
-            reader.error(value.span(), message, "write nat = true: the gateway translates");
+            reader.error(
+                value.span(),
+                message,
+                "write nat = true: the gateway translates",
+            );
             none
         }
         (DeValue::Table(inner), Some(Side::Outside)) => {
@@ -191,11 +195,16 @@ fn subnet(text: &str) -> Result<Ipv4Net, Wrong> {
     let example = "write an IPv4 network such as \"10.1.0.0/24\"";
     let net = match text.parse::<IpNet>() {
         Ok(IpNet::V4(net)) => net,
-        Ok(IpNet::V6(_)) => return wrong("is IPv6, which classic Skype never spoke", example.into()),
+        Ok(IpNet::V6(_)) => {
+            return wrong("is IPv6, which classic Skype never spoke", example.into());
+        }
         Err(_) => return wrong("is no network", example.into()),
     };
     if net.trunc() != net {
-        return wrong("has bits set behind its prefix", format!("write \"{}\"", net.trunc()));
+        return wrong(
+            "has bits set behind its prefix",
+            format!("write \"{}\"", net.trunc()),
+        );
     }
     if !(8..=29).contains(&net.prefix_len()) {
         return wrong(
@@ -225,7 +234,8 @@ fn overlaps(reader: &mut Reader<'_>, networks: &[Named<Network>]) {
         .collect();
     for (number, net) in nets.iter().enumerate() {
         let earlier = nets[..number].iter();
-        let mut taken = earlier.filter(|other| addresses::overlap(*net.get_ref(), *other.get_ref()));
+        let mut taken =
+            earlier.filter(|other| addresses::overlap(*net.get_ref(), *other.get_ref()));
         if let Some(first) = taken.next() {
             let message = format!("{} and {} overlap", net.get_ref(), first.get_ref());
             let other = reader.at(first.span());
