@@ -161,11 +161,7 @@ impl Stub {
     }
 
     /// A datagram has come, to a port that may be one of its own.
-    pub(super) fn datagram(
-        &mut self,
-        tally: &mut Tally,
-        datagram: Datagram<'_>,
-    ) -> Option<LookUp> {
+    pub(super) fn datagram(&mut self, tally: &mut Tally, datagram: Datagram<'_>) -> Option<LookUp> {
         let answer = datagram.payload;
         let place = self.waiting.iter().position(|one| {
             one.port == datagram.port
@@ -235,8 +231,7 @@ impl Program for Asker {
                 last[rng.usize(..last.len())]
             );
             let resolver = self.resolvers[rng.usize(..self.resolvers.len())].address;
-            self.stub
-                .ask(host, &mut self.tally, resolver, &name, None);
+            self.stub.ask(host, &mut self.tally, resolver, &name, None);
         }
         let after = pause(host.rng(), 4.0);
         host.timer(after, NEXT);

@@ -157,10 +157,14 @@ impl Talk for Player {
             Stage::Leaving(challenge, left) => {
                 *left -= 1;
                 self.due = Some(around.now + Duration::from_millis(50));
-                around.out.push(out_of_band(&format!("disconnect {challenge}")));
+                around
+                    .out
+                    .push(out_of_band(&format!("disconnect {challenge}")));
                 return;
             }
-            Stage::Asking => out_of_band(&format!("getchallenge {}", u16::from_be_bytes(self.port))),
+            Stage::Asking => {
+                out_of_band(&format!("getchallenge {}", u16::from_be_bytes(self.port)))
+            }
             Stage::Connecting(challenge) => out_of_band(&format!("connect {challenge}")),
         };
         if self.tries == 0 {
@@ -217,7 +221,9 @@ impl Talk for Server {
                 around.out.push(out_of_band(&answer));
             }
             (Some(("connect", named)), lane) if named == challenge => {
-                around.out.push(out_of_band(&format!("connectResponse {challenge}")));
+                around
+                    .out
+                    .push(out_of_band(&format!("connectResponse {challenge}")));
                 if lane.is_none() {
                     *lane = Some(Lane::new(around.rng, challenge, true));
                     self.due = Some(around.now);

@@ -67,10 +67,13 @@ pub(super) fn response(bytes: &[u8]) -> Result<Option<(usize, usize)>, httparse:
     let httparse::Status::Complete(head) = response.parse(bytes)? else {
         return Ok(None);
     };
-    let mut lengths = response.headers.iter().filter(|line| {
-        line.name.eq_ignore_ascii_case("content-length")
-    });
-    let length = lengths.next().and_then(|line| std::str::from_utf8(line.value).ok());
+    let mut lengths = response
+        .headers
+        .iter()
+        .filter(|line| line.name.eq_ignore_ascii_case("content-length"));
+    let length = lengths
+        .next()
+        .and_then(|line| std::str::from_utf8(line.value).ok());
     let body = length.and_then(|length| length.parse().ok());
     Ok(Some((head, body.ok_or(httparse::Error::HeaderValue)?)))
 }

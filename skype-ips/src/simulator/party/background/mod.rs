@@ -184,7 +184,9 @@ pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) ->
     match kind {
         Kind::Dns => Box::new(dns::Asker::new(servers)),
         Kind::Http => Box::new(browser::Browser::<http::Client>::new(servers, resolver)),
-        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(servers, resolver)),
+        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(
+            servers, resolver,
+        )),
         _ => Box::new(tally::Silent),
     }
 }

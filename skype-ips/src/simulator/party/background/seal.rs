@@ -86,7 +86,10 @@ mod tests {
         let seal = Seal::new(&[b"client", b"server"]);
         let mut sealed = seal.seal(7, b"head", b"plain");
         assert_eq!(sealed.len(), 5 + TAG);
-        assert_eq!(seal.open(7, b"head", &sealed).as_deref(), Some(&b"plain"[..]));
+        assert_eq!(
+            seal.open(7, b"head", &sealed).as_deref(),
+            Some(&b"plain"[..])
+        );
         assert_eq!(seal.open(8, b"head", &sealed), None);
         assert_eq!(seal.open(7, b"heap", &sealed), None);
         sealed[0] ^= 1;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::Site;
 use super::dns::{LookUp, Stub};
 use super::pace::pause;
 use super::tally::Tally;
-use super::Site;
 use crate::simulator::net::program::{Datagram, Ground, Host, Instant, Program};
 use crate::simulator::party::{Figures, Order, Party};
 
