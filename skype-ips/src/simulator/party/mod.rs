@@ -1,5 +1,6 @@
 //! The programs that the hosts run, what can be asked of them, and what they report.
 
+pub mod background;
 mod figures;
 mod settings;
 pub mod skype;

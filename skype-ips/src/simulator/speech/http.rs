@@ -75,10 +75,13 @@ fn check(request: String) -> Vec<Turn> {
     vec![Turn::client(request), Turn::server(answer)]
 }
 
+/// What a Skype listener says that is asked for a page (Bonfiglio).
+pub const NOT_IMPLEMENTED: &str = "HTTP/1.0 501 Not Implemented\r\n\r\n";
+
 /// A stranger asks a Skype listener for a page, and what the listener says (Bonfiglio).
 pub fn page_from_listener() -> Vec<Turn> {
     vec![
         Turn::client("GET / HTTP/1.0\r\n\r\n"),
-        Turn::server("HTTP/1.0 501 Not Implemented\r\n\r\n"),
+        Turn::server(NOT_IMPLEMENTED),
     ]
 }

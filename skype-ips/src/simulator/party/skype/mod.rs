@@ -5,7 +5,10 @@
 //! [`endpoint`] carries messages in datagrams, [`stream`] in TCP connections, if need be
 //! [`through`] a proxy.
 
+pub mod cipher;
 pub mod endpoint;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod login;
 pub mod message;
 pub mod stream;
