@@ -6,6 +6,7 @@
 //! [`through`] a proxy.
 
 pub mod cipher;
+pub mod client;
 pub mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;

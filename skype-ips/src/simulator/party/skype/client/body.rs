@@ -43,14 +43,14 @@ pub(super) enum Body {
 
 impl Body {
     /// The bytes, with padding up to `len` if there are not so many.
-    pub fn encode(&self, len: usize) -> Vec<u8> {
+    pub(super) fn encode(&self, len: usize) -> Vec<u8> {
         let mut bytes = postcard::to_stdvec(self).expect("memory takes everything");
         bytes.resize(bytes.len().max(len), 0);
         bytes
     }
 
     /// What was said; `None`: nothing that is known.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (body, _) = postcard::take_from_bytes(bytes).ok()?;
         Some(body)
     }

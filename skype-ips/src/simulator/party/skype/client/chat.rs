@@ -43,7 +43,7 @@ pub(super) struct Chat {
 
 impl Chat {
     /// A talk of that length which has not begun.
-    pub const fn new(lasting: Duration) -> Self {
+    pub(super) const fn new(lasting: Duration) -> Self {
         Self {
             lasting,
             until: None,
@@ -56,12 +56,12 @@ impl Chat {
     }
 
     /// How long it goes on.
-    pub const fn lasting(&self) -> Duration {
+    pub(super) const fn lasting(&self) -> Duration {
         self.lasting
     }
 
     /// There is a path, the first or another.
-    pub fn begin(&mut self, now: Instant, rng: &mut fastrand::Rng) {
+    pub(super) fn begin(&mut self, now: Instant, rng: &mut fastrand::Rng) {
         if self.until.is_none() {
             self.until = Some(now + self.lasting);
             self.next = Some(now + Duration::from_millis(rng.u64(200..=3_000)));
@@ -70,7 +70,7 @@ impl Chat {
     }
 
     /// What is due.
-    pub fn poll(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Option<Say> {
+    pub(super) fn poll(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Option<Say> {
         if let Some(late) = self.unread.iter_mut().find(|(_, words)| words.0 <= now) {
             late.1.0 = now + AGAIN;
             return Some(Say::Words {
@@ -98,18 +98,18 @@ impl Chat {
     }
 
     /// The other end has read those words.
-    pub fn read(&mut self, number: u32) {
+    pub(super) fn read(&mut self, number: u32) {
         self.read += u64::from(self.unread.remove(&number).is_some());
     }
 
     /// When [`Chat::poll`] is to be called next.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         let unread = self.unread.values().map(|words| words.0);
         unread.chain(self.next).chain(self.still).min()
     }
 
     /// Messages written and read.
-    pub const fn counts(&self) -> (u64, u64) {
+    pub(super) const fn counts(&self) -> (u64, u64) {
         (self.written as u64, self.read)
     }
 }

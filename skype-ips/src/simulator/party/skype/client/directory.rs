@@ -43,24 +43,24 @@ pub(super) struct Directory {
     ordered: VecDeque<(Instant, u32)>,
     /// Whose turn it is to be asked.
     turn: usize,
-    pub figures: Searches,
+    pub(super) figures: Searches,
 }
 
 impl Directory {
     /// When something is due.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         let again = self.questions.iter().map(|question| question.again);
         again.chain(self.ordered.iter().map(|next| next.0)).min()
     }
 
     /// Nothing is asked any more.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.questions.clear();
         self.ordered.clear();
     }
 
     /// `count` questions, evenly over some time from now on, for these users in turn.
-    pub fn order(&mut self, now: Instant, count: u32, over: Duration, users: &[u32]) {
+    pub(super) fn order(&mut self, now: Instant, count: u32, over: Duration, users: &[u32]) {
         let when = |index| now + over * index / count.max(1);
         let turns = (0..count).zip(users.iter().copied().cycle());
         self.ordered

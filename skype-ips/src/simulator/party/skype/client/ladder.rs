@@ -37,7 +37,7 @@ pub(super) enum Way {
 
 impl Way {
     /// What the figures call it; `proxied`: through a proxy.
-    pub const fn name(self, proxied: bool) -> &'static str {
+    pub(super) const fn name(self, proxied: bool) -> &'static str {
         match (self, proxied) {
             (Self::Udp, _) => "udp",
             (_, true) => "proxy",
@@ -48,7 +48,7 @@ impl Way {
     }
 
     /// Where it leads to at the host that listens at `host`.
-    pub fn to(self, host: SocketAddrV4) -> SocketAddrV4 {
+    pub(super) fn to(self, host: SocketAddrV4) -> SocketAddrV4 {
         let port = match self {
             Self::Udp | Self::Tcp => host.port(),
             Self::Tcp443 => 443,
@@ -58,7 +58,7 @@ impl Way {
     }
 
     /// Whether it is disguised as TLS.
-    pub fn disguised(self) -> bool {
+    pub(super) fn disguised(self) -> bool {
         self == Self::Tcp443
     }
 }
@@ -67,13 +67,13 @@ impl Way {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     /// The way.
-    pub way: Way,
+    pub(super) way: Way,
     /// Whether to connect; else to send probes.
-    pub connect: bool,
+    pub(super) connect: bool,
     /// To these, of which the listening ports are told.
-    pub hosts: Vec<SocketAddrV4>,
+    pub(super) hosts: Vec<SocketAddrV4>,
     /// Then wait.
-    pub pause: Duration,
+    pub(super) pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Ladder {
     /// From the bottom. `cache` are the known super nodes in the order in which they are asked,
     /// `bootstrap` the built-in ones: asked with the first round if there are no others, with the
     /// second if the others are silent.
-    pub fn new(
+    pub(super) fn new(
         generation: Generation,
         udp: bool,
         cache: Vec<SocketAddrV4>,
@@ -144,7 +144,7 @@ impl Ladder {
     }
 
     /// The next step; `None`: all was tried in vain.
-    pub fn step(&mut self) -> Option<Step> {
+    pub(super) fn step(&mut self) -> Option<Step> {
         if self.round == ROUNDS || self.hosts.is_empty() {
             return None;
         }
@@ -223,7 +223,7 @@ impl Ladder {
 
     /// A super node has accepted by datagram. Whether it is the first: the next step is due at
     /// once then.
-    pub fn accepted(&mut self, host: SocketAddrV4) -> bool {
+    pub(super) fn accepted(&mut self, host: SocketAddrV4) -> bool {
         if self.accepted.contains(&host) || self.chosen.contains(&host) {
             return false;
         }
@@ -234,7 +234,7 @@ impl Ladder {
     }
 
     /// A super node has named others. Those that are new are returned: ask them too.
-    pub fn redirect(&mut self, others: &[SocketAddrV4]) -> Vec<SocketAddrV4> {
+    pub(super) fn redirect(&mut self, others: &[SocketAddrV4]) -> Vec<SocketAddrV4> {
         let new: Vec<_> = (others.iter().copied())
             .filter(|other| !self.hosts.contains(other))
             .collect();

@@ -49,7 +49,7 @@ pub(super) enum Language {
 
 impl Language {
     /// How a client of that generation opens a connection to a program like it.
-    pub fn skype(rng: &mut fastrand::Rng, generation: Generation, disguised: bool) -> Self {
+    pub(super) fn skype(rng: &mut fastrand::Rng, generation: Generation, disguised: bool) -> Self {
         let opening = match (generation, rng.u8(0..4)) {
             (Generation::Y2006, 0..2) => Opening::OldLegacy,
             (Generation::Y2006, _) | (Generation::Y2015, 0) => Opening::Legacy,
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Lines {
 
 impl Lines {
     /// Opens one.
-    pub fn open(
+    pub(super) fn open(
         &mut self,
         host: &mut dyn Host,
         proxy: Option<ProxyUse>,
@@ -141,19 +141,19 @@ impl Lines {
     }
 
     /// What a connection is for.
-    pub fn purpose(&self, connection: Connection) -> Option<Purpose> {
+    pub(super) fn purpose(&self, connection: Connection) -> Option<Purpose> {
         Some(self.lines.get(&connection)?.purpose)
     }
 
     /// It is for something else from now on.
-    pub fn set_purpose(&mut self, connection: Connection, purpose: Purpose) {
+    pub(super) fn set_purpose(&mut self, connection: Connection, purpose: Purpose) {
         if let Some(line) = self.lines.get_mut(&connection) {
             line.purpose = purpose;
         }
     }
 
     /// The connections with that purpose.
-    pub fn with(&self, wanted: impl Fn(Purpose) -> bool) -> Vec<Connection> {
+    pub(super) fn with(&self, wanted: impl Fn(Purpose) -> bool) -> Vec<Connection> {
         let lines = self.lines.iter();
         lines
             .filter(|(_, line)| wanted(line.purpose))
@@ -162,7 +162,7 @@ impl Lines {
     }
 
     /// Whether both ends may speak.
-    pub fn is_open(&self, connection: Connection) -> bool {
+    pub(super) fn is_open(&self, connection: Connection) -> bool {
         let line = self.lines.get(&connection);
         line.is_some_and(|line| match &line.stage {
             Stage::Skype(session) => session.is_open(),
@@ -179,7 +179,7 @@ impl Lines {
     }
 
     /// Says something, and returns its number; `None`: there is nobody to hear it.
-    pub fn tell(
+    pub(super) fn tell(
         &mut self,
         host: &mut dyn Host,
         connection: Connection,
@@ -189,7 +189,7 @@ impl Lines {
     }
 
     /// Answers a message.
-    pub fn answer(
+    pub(super) fn answer(
         &mut self,
         host: &mut dyn Host,
         connection: Connection,
@@ -202,35 +202,35 @@ impl Lines {
     }
 
     /// Sends media.
-    pub fn media(&mut self, host: &mut dyn Host, connection: Connection, of: u32, body: &[u8]) {
+    pub(super) fn media(&mut self, host: &mut dyn Host, connection: Connection, of: u32, body: &[u8]) {
         if let Some(session) = self.session(connection) {
             session.media(host, of, body);
         }
     }
 
     /// Ends one in order.
-    pub fn close(&mut self, host: &mut dyn Host, connection: Connection) {
+    pub(super) fn close(&mut self, host: &mut dyn Host, connection: Connection) {
         if self.lines.remove(&connection).is_some() {
             host.close(connection);
         }
     }
 
     /// Ends one at once.
-    pub fn abort(&mut self, host: &mut dyn Host, connection: Connection) {
+    pub(super) fn abort(&mut self, host: &mut dyn Host, connection: Connection) {
         if self.lines.remove(&connection).is_some() {
             host.abort(connection);
         }
     }
 
     /// Ends all in order.
-    pub fn close_all(&mut self, host: &mut dyn Host) {
+    pub(super) fn close_all(&mut self, host: &mut dyn Host) {
         for connection in std::mem::take(&mut self.lines).into_keys() {
             host.close(connection);
         }
     }
 
     /// Something has happened to a connection.
-    pub fn event(
+    pub(super) fn event(
         &mut self,
         host: &mut dyn Host,
         process: &mut Process,

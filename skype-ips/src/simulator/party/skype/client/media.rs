@@ -24,14 +24,14 @@ const LEAST_VIDEO: u64 = 40_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
     /// How long it lasts.
-    pub lasting: Duration,
+    pub(super) lasting: Duration,
     /// Bits a second of video from both ends.
-    pub video: Option<u64>,
+    pub(super) video: Option<u64>,
 }
 
 impl Terms {
     /// What the figures call it.
-    pub const fn kind(&self) -> &'static str {
+    pub(super) const fn kind(&self) -> &'static str {
         match self.video {
             None => "voice",
             Some(_) => "video",
@@ -39,7 +39,7 @@ impl Terms {
     }
 
     /// Packets that one end sends in a call that all goes well in.
-    pub fn packets(self, rng: &mut fastrand::Rng) -> u32 {
+    pub(super) fn packets(self, rng: &mut fastrand::Rng) -> u32 {
         Stream::new(rng, self, false, Instant::ZERO, 0).planned()
     }
 
@@ -75,7 +75,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// What is sent from `from` on for `lasting`; its first packet has the number `first`.
-    pub fn new(
+    pub(super) fn new(
         rng: &mut fastrand::Rng,
         terms: Terms,
         relayed: bool,
@@ -95,7 +95,7 @@ impl Stream {
     }
 
     /// The number and length of a packet that is due at `now`, payload bytes with its head.
-    pub fn due(&mut self, now: Instant) -> Option<(u32, usize)> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<(u32, usize)> {
         let beat = *self.beats.get(self.next)?;
         if self.from + Duration::from_nanos(beat.at) > now {
             return None;
@@ -106,18 +106,18 @@ impl Stream {
     }
 
     /// When the next packet is due; `None` after the last.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         let beat = self.beats.get(self.next)?;
         Some(self.from + Duration::from_nanos(beat.at))
     }
 
     /// Packets that have been sent, those of earlier paths with them.
-    pub fn sent(&self) -> u32 {
+    pub(super) fn sent(&self) -> u32 {
         self.first + self.next as u32
     }
 
     /// Packets that this will have sent at its end, those of earlier paths with them.
-    pub fn planned(&self) -> u32 {
+    pub(super) fn planned(&self) -> u32 {
         self.first + self.beats.len() as u32
     }
 }
@@ -140,7 +140,7 @@ const MOST_PACKETS: u32 = 1 << 24;
 
 impl Meter {
     /// Nothing has arrived; the call is on since `since`.
-    pub const fn new(since: Instant) -> Self {
+    pub(super) const fn new(since: Instant) -> Self {
         Self {
             since,
             last: None,
@@ -153,7 +153,7 @@ impl Meter {
     }
 
     /// Packet `number` with `len` bytes has arrived.
-    pub fn packet(&mut self, now: Instant, number: u32, len: usize) {
+    pub(super) fn packet(&mut self, now: Instant, number: u32, len: usize) {
         if number >= MOST_PACKETS {
             return;
         }
@@ -173,7 +173,7 @@ impl Meter {
     }
 
     /// When something arrived last, or the call began.
-    pub fn heard(&self) -> Instant {
+    pub(super) fn heard(&self) -> Instant {
         self.last.unwrap_or(self.since).max(self.since)
     }
 
@@ -184,7 +184,7 @@ impl Meter {
 
     /// What the figures say at `now`, or at the call's end. `sent` is what the other end has said or
     /// must be taken to have sent; its numbers may show more.
-    pub fn direction(&self, now: Instant, sent: u64) -> Direction {
+    pub(super) fn direction(&self, now: Instant, sent: u64) -> Direction {
         Direction {
             sent: sent.max(self.highest.map_or(0, |highest| u64::from(highest) + 1)),
             arrived: self.arrived,

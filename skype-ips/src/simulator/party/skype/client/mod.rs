@@ -141,12 +141,7 @@ impl ClientProgram {
 
     fn stop(&mut self, host: &mut dyn Host) {
         for index in 0..self.sessions.len() {
-            if self.sessions[index].is_on() {
-                self.end(host, index);
-            }
-            if !self.sessions[index].is_over() {
-                self.fail_silently(host, index);
-            }
+            self.stop_session(host, index);
         }
         self.running = false;
         self.lines.close_all(host);
@@ -156,11 +151,7 @@ impl ClientProgram {
         self.version = Version::default();
         self.directory.clear();
         self.relay_questions.clear();
-        self.sign_in = SignIn {
-            first: self.sign_in.first,
-            tried: std::mem::take(&mut self.sign_in.tried),
-            ..SignIn::default()
-        };
+        self.sign_in.reset();
         self.armed = None;
         self.timer += 1;
     }
@@ -252,7 +243,7 @@ impl ClientProgram {
             Message::Ping => self.endpoint.answer(host, from, id, &Message::Pong),
             Message::Probe => {
                 // A client serves nobody, but knows who does.
-                let others = self.nodes.iter().take(6).copied().collect();
+                let others = self.nodes.iter().take(5).copied().collect();
                 self.endpoint
                     .answer(host, from, id, &Message::Redirect { others });
             }

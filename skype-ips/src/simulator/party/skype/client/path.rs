@@ -22,7 +22,7 @@ pub(super) enum Path {
 
 impl Path {
     /// What the figures call it.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Udp(_) => "udp",
             Self::Tcp(_) => "tcp",
@@ -32,7 +32,7 @@ impl Path {
     }
 
     /// The relay, if one carries.
-    pub const fn relay(self) -> Option<SocketAddrV4> {
+    pub(super) const fn relay(self) -> Option<SocketAddrV4> {
         match self {
             Self::RelayUdp(relay) | Self::RelayTcp(relay, _) => Some(relay),
             Self::Udp(_) | Self::Tcp(_) => None,
@@ -40,7 +40,7 @@ impl Path {
     }
 
     /// The connection, if it is one.
-    pub const fn connection(self) -> Option<Connection> {
+    pub(super) const fn connection(self) -> Option<Connection> {
         match self {
             Self::Tcp(connection) | Self::RelayTcp(_, connection) => Some(connection),
             Self::Udp(_) | Self::RelayUdp(_) => None,
@@ -114,7 +114,7 @@ pub(super) struct Finder {
 impl Finder {
     /// Begins. `leads`: whether this end has invited; `udp`: whether it may use datagrams, and
     /// whether any came lately.
-    pub fn new(now: Instant, leads: bool, udp: (bool, bool), candidates: Vec<SocketAddrV4>) -> Self {
+    pub(super) fn new(now: Instant, leads: bool, udp: (bool, bool), candidates: Vec<SocketAddrV4>) -> Self {
         let udp_works = udp.0 && udp.1;
         Self {
             since: now,
@@ -133,7 +133,7 @@ impl Finder {
     }
 
     /// The other end has named more addresses: they are tried from now on.
-    pub fn add_candidates(&mut self, now: Instant, candidates: &[SocketAddrV4]) {
+    pub(super) fn add_candidates(&mut self, now: Instant, candidates: &[SocketAddrV4]) {
         let mut news = false;
         for candidate in candidates {
             if !self.candidates.contains(candidate) {
@@ -148,7 +148,7 @@ impl Finder {
     }
 
     /// These relays are to be tried, in this order.
-    pub fn meet_at(&mut self, now: Instant, relays: &[SocketAddrV4]) {
+    pub(super) fn meet_at(&mut self, now: Instant, relays: &[SocketAddrV4]) {
         for relay in relays {
             if !self.relays.contains(relay) {
                 self.relays.push(*relay);
@@ -160,7 +160,7 @@ impl Finder {
     }
 
     /// A relay has let this end join, and the other end has not.
-    pub fn waits_at(&mut self, now: Instant, path: Path) {
+    pub(super) fn waits_at(&mut self, now: Instant, path: Path) {
         let look = now + LOOK_PAUSE;
         match self
             .meetings
@@ -184,27 +184,27 @@ impl Finder {
     }
 
     /// A relay does not carry, or its connection is gone.
-    pub fn leave(&mut self, path: Path) {
+    pub(super) fn leave(&mut self, path: Path) {
         self.meetings.retain(|meeting| meeting.path != path);
     }
 
     /// Whether that is one of the relays that were named.
-    pub fn is_relay(&self, address: SocketAddrV4) -> bool {
+    pub(super) fn is_relay(&self, address: SocketAddrV4) -> bool {
         self.relays.contains(&address)
     }
 
     /// Where this end waits.
-    pub fn meetings(&self) -> impl Iterator<Item = Path> {
+    pub(super) fn meetings(&self) -> impl Iterator<Item = Path> {
         self.meetings.iter().map(|meeting| meeting.path)
     }
 
     /// Whether the search has taken too long.
-    pub fn given_up(&self, now: Instant) -> bool {
+    pub(super) fn given_up(&self, now: Instant) -> bool {
         now >= self.since + PATIENCE
     }
 
     /// What is due.
-    pub fn poll(&mut self, now: Instant) -> Vec<Action> {
+    pub(super) fn poll(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         while self.next_punch().is_some_and(|at| at <= now) {
             self.punches += 1;
@@ -255,7 +255,7 @@ impl Finder {
     }
 
     /// When [`Finder::poll`] is to be called next.
-    pub fn wake(&self) -> Instant {
+    pub(super) fn wake(&self) -> Instant {
         let ask = (self.next_relay >= self.relays.len()).then_some(self.ask_at);
         let looks = self.meetings.iter().map(|meeting| meeting.look);
         [self.next_punch(), self.connect_at, ask, self.join_at]

@@ -44,13 +44,13 @@ pub(super) enum Stage {
 /// A call at work.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub terms: Terms,
-    pub stream: Option<Stream>,
-    pub meter: Option<Meter>,
+    pub(super) terms: Terms,
+    pub(super) stream: Option<Stream>,
+    pub(super) meter: Option<Meter>,
     /// Packets that this end would send, or did.
-    pub planned: u32,
+    pub(super) planned: u32,
     /// Packets that the other end has sent, as it said at the end.
-    pub other_sent: Option<u32>,
+    pub(super) other_sent: Option<u32>,
 }
 
 /// What a session is about.
@@ -77,35 +77,35 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Session {
     /// Its number, drawn by the end that invites.
-    pub number: u32,
-    pub peer: User,
-    pub what: What,
+    pub(super) number: u32,
+    pub(super) peer: User,
+    pub(super) what: What,
     /// Whether this end has invited.
-    pub leads: bool,
-    pub stage: Stage,
+    pub(super) leads: bool,
+    pub(super) stage: Stage,
     /// When it was ordered or heard of.
-    pub begun: Instant,
+    pub(super) begun: Instant,
     /// The other's super node.
-    pub at: Option<SocketAddrV4>,
-    pub finder: Option<Finder>,
-    pub path: Option<Path>,
+    pub(super) at: Option<SocketAddrV4>,
+    pub(super) finder: Option<Finder>,
+    pub(super) path: Option<Path>,
     /// The first path that media took.
-    pub first_path: Option<Path>,
+    pub(super) first_path: Option<Path>,
     /// When that was found.
-    pub up: Option<Instant>,
+    pub(super) up: Option<Instant>,
     /// When something came over the path last.
-    pub heard: Instant,
+    pub(super) heard: Instant,
     /// Over without having come to its own end.
-    pub broken: bool,
+    pub(super) broken: bool,
     /// When it was over.
-    pub ended: Option<Instant>,
+    pub(super) ended: Option<Instant>,
     /// When all of a file was there.
-    pub whole: Option<Instant>,
-    pub content: Content,
+    pub(super) whole: Option<Instant>,
+    pub(super) content: Content,
 }
 
 impl Session {
-    pub fn new(
+    pub(super) fn new(
         now: Instant,
         number: u32,
         peer: User,
@@ -137,17 +137,17 @@ impl Session {
     }
 
     /// Whether anything is still to come of it.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 
     /// Whether both ends know of it, and neither has ended it.
-    pub fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         self.stage == Stage::On
     }
 
     /// How long nothing may come over the path before another is looked for.
-    pub fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         Duration::from_secs(match self.content {
             Content::Call(_) => 6,
             Content::Outgoing { .. } | Content::Incoming { .. } => 12,
@@ -156,7 +156,7 @@ impl Session {
     }
 
     /// How long it goes on from its first packet; `None`: as long as it takes.
-    pub fn lasting(&self) -> Option<Duration> {
+    pub(super) fn lasting(&self) -> Option<Duration> {
         match &self.content {
             Content::Call(call) => Some(call.terms.lasting),
             Content::Chat(chat) => Some(chat.lasting()),
@@ -165,7 +165,7 @@ impl Session {
     }
 
     /// When it has lasted as long as it should.
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         Some(self.up? + self.lasting()?)
     }
 
@@ -174,7 +174,7 @@ impl Session {
     }
 
     /// The figures of a call.
-    pub fn call_figures(&self, now: Instant) -> Option<CallFigures> {
+    pub(super) fn call_figures(&self, now: Instant) -> Option<CallFigures> {
         let Content::Call(call) = &self.content else {
             return None;
         };
@@ -204,7 +204,7 @@ impl Session {
     }
 
     /// The figures of a file.
-    pub fn file_figures(&self) -> Option<FileFigures> {
+    pub(super) fn file_figures(&self) -> Option<FileFigures> {
         let (sending, bytes, arrived) = match &self.content {
             Content::Outgoing { bytes, sender, .. } => {
                 let arrived = sender.as_ref().map_or(0, Sender::arrived);
@@ -227,7 +227,7 @@ impl Session {
     }
 
     /// When it is to be looked after next.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         match self.stage {
             Stage::Over => None,
             Stage::Locating { again, .. } => again,

@@ -75,14 +75,23 @@ pub(super) struct SignIn {
     next_announcement: Instant,
     pinged: usize,
     /// When it was signed in first.
-    pub first: Option<Instant>,
+    pub(super) first: Option<Instant>,
     /// Ways that were tried, of all attempts.
-    pub tried: Vec<&'static str>,
+    pub(super) tried: Vec<&'static str>,
 }
 
 impl SignIn {
+    /// All is forgotten but what the figures say.
+    pub(super) fn reset(&mut self) {
+        *self = Self {
+            first: self.first,
+            tried: std::mem::take(&mut self.tried),
+            ..Self::default()
+        };
+    }
+
     /// When something is due.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         let step = self.ladder.as_ref().map(|_| self.next_step);
         let registering = self.registering.map(|(_, until)| until);
         let home = self.home.map(|home| {

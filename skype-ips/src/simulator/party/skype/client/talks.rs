@@ -424,6 +424,20 @@ impl ClientProgram {
         self.forget(host, index);
     }
 
+    /// The program ends, and with it a session.
+    pub(super) fn stop_session(&mut self, host: &mut dyn Host, index: usize) {
+        let now = host.now();
+        let session = &mut self.sessions[index];
+        if session.is_over() {
+            return;
+        }
+        if !matches!(session.stage, Stage::Ending { .. }) {
+            session.broken = !session.came_to_its_end(now);
+            self.end(host, index);
+        }
+        self.forget(host, index);
+    }
+
     /// A session is over: its relays and connections are let go.
     fn forget(&mut self, host: &mut dyn Host, index: usize) {
         let session = &mut self.sessions[index];

@@ -35,7 +35,7 @@ pub(super) enum Version {
 
 impl Version {
     /// The port that the answer for the name comes to.
-    pub fn port(&self) -> Option<u16> {
+    pub(super) fn port(&self) -> Option<u16> {
         match self {
             Self::Name { port, .. } => Some(*port),
             _ => None,
@@ -43,7 +43,7 @@ impl Version {
     }
 
     /// When something is due.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         match self {
             Self::Idle => None,
             Self::Name { again, .. } => Some(*again),

@@ -9,18 +9,18 @@ mod sender;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use receiver::Receiver;
-pub(super) use sender::{Pace, Sender};
+pub(crate) use receiver::Receiver;
+pub(crate) use sender::{Pace, Sender};
 
 /// What the receiver tells the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// All pieces below this have arrived.
-    pub upto: u32,
+    pub(crate) upto: u32,
     /// The piece that came last.
-    pub latest: u32,
+    pub(crate) latest: u32,
     /// Which of the 64 pieces before that have arrived: bit 0 is the one just before.
-    pub before: u64,
+    pub(crate) before: u64,
 }
 
 /// In how many pieces of `piece` bytes a file of `bytes` goes.

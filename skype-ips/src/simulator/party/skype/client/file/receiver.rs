@@ -10,7 +10,7 @@ const REPORT_DELAY: Duration = Duration::from_millis(100);
 
 /// What has arrived of a file that is sent in pieces.
 #[derive(Debug)]
-pub(in super::super) struct Receiver {
+pub(crate) struct Receiver {
     bytes: u64,
     piece: u32,
     /// A bit for each piece that has arrived.
@@ -25,7 +25,7 @@ pub(in super::super) struct Receiver {
 
 impl Receiver {
     /// Nothing has arrived of `bytes`, which come in pieces of `piece` bytes, one at least.
-    pub fn new(bytes: u64, piece: u32) -> Self {
+    pub(crate) fn new(bytes: u64, piece: u32) -> Self {
         let pieces = super::pieces(bytes, piece);
         Self {
             bytes,
@@ -45,7 +45,7 @@ impl Receiver {
 
     /// Piece `index` has arrived. A report is due at once if it is the second in a row, or shows
     /// that another is missing, came twice, or is the last.
-    pub fn piece(&mut self, now: Instant, index: u32) -> Option<Report> {
+    pub(crate) fn piece(&mut self, now: Instant, index: u32) -> Option<Report> {
         let pieces = super::pieces(self.bytes, self.piece);
         if index >= pieces {
             return None;
@@ -68,12 +68,12 @@ impl Receiver {
     }
 
     /// When a report is due if nothing else comes.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(crate) fn wake(&self) -> Option<Instant> {
         Some(self.unreported? + REPORT_DELAY)
     }
 
     /// What has arrived, to be sent now.
-    pub fn report(&mut self) -> Report {
+    pub(crate) fn report(&mut self) -> Report {
         self.unreported = None;
         let before = (0..64)
             .filter(|back| (self.latest.checked_sub(back + 1)).is_some_and(|piece| self.has(piece)))
@@ -86,12 +86,12 @@ impl Receiver {
     }
 
     /// Bytes that have arrived, each counted once.
-    pub const fn arrived(&self) -> u64 {
+    pub(crate) const fn arrived(&self) -> u64 {
         self.arrived
     }
 
     /// Whether all has arrived.
-    pub const fn whole(&self) -> bool {
+    pub(crate) const fn whole(&self) -> bool {
         self.arrived == self.bytes
     }
 }

@@ -22,7 +22,7 @@ const REORDERING: Duration = Duration::from_millis(20);
 
 /// How fast pieces may go.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) enum Pace {
+pub(crate) enum Pace {
     /// As fast as the path takes them.
     Free,
     /// One in so long at the most: a relay's cap.
@@ -39,7 +39,7 @@ struct InFlight {
 
 /// A file on its way out.
 #[derive(Debug)]
-pub(in super::super) struct Sender {
+pub(crate) struct Sender {
     bytes: u64,
     piece: u32,
     pace: Pace,
@@ -71,7 +71,7 @@ struct RoundTrip {
 
 impl Sender {
     /// A file of `bytes` in pieces of `piece` bytes, of which nothing has gone.
-    pub fn new(now: Instant, bytes: u64, piece: u32, pace: Pace) -> Self {
+    pub(crate) fn new(now: Instant, bytes: u64, piece: u32, pace: Pace) -> Self {
         Self {
             bytes,
             piece,
@@ -92,7 +92,7 @@ impl Sender {
     }
 
     /// Goes on over another path: what is in flight is lost, what was measured is void.
-    pub fn change_path(&mut self, now: Instant, pace: Pace) {
+    pub(crate) fn change_path(&mut self, now: Instant, pace: Pace) {
         let in_flight = std::mem::take(&mut self.in_flight);
         self.lost.extend(in_flight.into_keys());
         let fresh = Self::new(now, self.bytes, self.piece, pace);
@@ -105,17 +105,17 @@ impl Sender {
     }
 
     /// Bytes in piece `index`.
-    pub fn length(&self, index: u32) -> usize {
+    pub(crate) fn length(&self, index: u32) -> usize {
         super::length(self.bytes, self.piece, index) as usize
     }
 
     /// Bytes that the receiver has, as it has said.
-    pub const fn arrived(&self) -> u64 {
+    pub(crate) const fn arrived(&self) -> u64 {
         self.arrived
     }
 
     /// Whether the receiver has all.
-    pub const fn whole(&self) -> bool {
+    pub(crate) const fn whole(&self) -> bool {
         self.arrived == self.bytes
     }
 
@@ -128,7 +128,7 @@ impl Sender {
     }
 
     /// The piece to be sent now, if there is one. It counts as sent.
-    pub fn send(&mut self, now: Instant) -> Option<u32> {
+    pub(crate) fn send(&mut self, now: Instant) -> Option<u32> {
         self.look_for_losses(now);
         if !self.pending() || !self.window_open() || now < self.not_before {
             return None;
@@ -164,7 +164,7 @@ impl Sender {
     }
 
     /// When [`Sender::send`] is to be called next; `None` if only a report can change anything.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(crate) fn wake(&self) -> Option<Instant> {
         let next = (self.pending() && self.window_open()).then_some(self.not_before);
         let timeout = (self.pace != Pace::Stream && !self.in_flight.is_empty())
             .then(|| self.waiting_since + self.timeout());
@@ -227,7 +227,7 @@ impl Sender {
     }
 
     /// The receiver has reported.
-    pub fn report(&mut self, now: Instant, report: &Report) {
+    pub(crate) fn report(&mut self, now: Instant, report: &Report) {
         let below: Vec<u32> = (self.in_flight.range(..report.upto))
             .map(|(index, _)| *index)
             .chain(self.lost.range(..report.upto).copied())
