@@ -12,5 +12,7 @@ pub mod endpoint;
 pub(crate) mod fake;
 pub mod login;
 pub mod message;
+pub mod proxy_server;
+pub mod servers;
 pub mod stream;
 pub mod through;
