@@ -91,6 +91,7 @@ impl ClientProgram {
         let (number, what) = (session.number, session.what);
         let join = Message::Join {
             session: number,
+            user: self.settings.user.number,
             what,
         };
         match action {
@@ -159,6 +160,7 @@ impl ClientProgram {
                 let what = self.sessions[index].what;
                 let join = Message::Join {
                     session: number,
+                    user: self.settings.user.number,
                     what,
                 };
                 self.lines.tell(host, connection, &join);
@@ -223,7 +225,7 @@ impl ClientProgram {
                     Some(_) if waiting > CALL_WAITING => continue,
                     Some((number, len)) => {
                         (Body::Packet { number }, len.saturating_sub(head(path)))
-                    },
+                    }
                     None => return,
                 },
                 Content::Outgoing { piece, sender, .. } => {

@@ -210,8 +210,7 @@ impl ClientProgram {
             Received::GivenUp { request, to } => {
                 // A super node that is silent is no longer counted on; the own one's connection
                 // shows by itself whether it lives.
-                if self.asked.remove(&request) == Some(Asked::Ping)
-                    && self.super_node() != Some(to)
+                if self.asked.remove(&request) == Some(Asked::Ping) && self.super_node() != Some(to)
                 {
                     self.nodes.retain(|node| *node != to);
                 }
@@ -291,13 +290,7 @@ impl ClientProgram {
         }
     }
 
-    fn news(
-        &mut self,
-        host: &mut dyn Host,
-        connection: Connection,
-        purpose: Purpose,
-        news: News,
-    ) {
+    fn news(&mut self, host: &mut dyn Host, connection: Connection, purpose: Purpose, news: News) {
         match (news, purpose) {
             (News::Open, Purpose::SuperNode(_)) => self.super_node_line_open(host, connection),
             (News::Open, Purpose::Version) => self.ask_for_version(host, connection),

@@ -486,13 +486,12 @@ impl Session {
     /// Whether it may be over at `now` without anything having failed.
     fn came_to_its_end(&self, now: Instant) -> bool {
         match &self.content {
-            Content::Incoming { receiver, .. } => {
-                receiver.as_ref().is_some_and(Receiver::whole)
-            }
+            Content::Incoming { receiver, .. } => receiver.as_ref().is_some_and(Receiver::whole),
             Content::Outgoing { .. } => self.whole.is_some(),
             // The other end's clock may have begun earlier by the time that a path takes.
-            Content::Call(_) | Content::Chat(_) => (self.due())
-                .is_some_and(|due| now + Duration::from_secs(10) >= due),
+            Content::Call(_) | Content::Chat(_) => {
+                (self.due()).is_some_and(|due| now + Duration::from_secs(10) >= due)
+            }
         }
     }
 }
