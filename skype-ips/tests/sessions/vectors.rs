@@ -372,7 +372,7 @@ fn the_oldest_legacy_openings() {
 }
 
 /// What of an encoder's bytes a capture's beginning shows.
-fn shown(bytes: Vec<u8>, visible: &[u8]) -> Vec<u8> {
+fn shown(bytes: &[u8], visible: &[u8]) -> Vec<u8> {
     let len = bytes.len().min(visible.len());
     bytes[..len].to_vec()
 }
@@ -402,7 +402,7 @@ fn logins() {
                 assert!(login::NEW_LENGTHS.contains(&rest[4]), "{vector}");
                 login::new_request_with(&padded(&rest[13..], length - 8))
             };
-            assert_eq!(shown(again, rest), rest, "{vector}");
+            assert_eq!(shown(&again, rest), rest, "{vector}");
             requests += 1;
         }
         let server = hex(vector, "s2c_stream_head");
@@ -412,7 +412,7 @@ fn logins() {
         };
         while rest.len() > 5 {
             let body = padded(&rest[5..], usize::from(u16_at(rest, 3)));
-            let again = shown(login::answer_with(&body), rest);
+            let again = shown(&login::answer_with(&body), rest);
             assert_eq!(again, rest[..again.len()], "{vector}");
             rest = &rest[again.len()..];
             answers += 1;
