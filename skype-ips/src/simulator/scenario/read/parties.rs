@@ -20,6 +20,11 @@ use crate::toml_file::{Key, NAME_HELP, Reader, is_name, listed, quoted};
 /// Most parties of a scenario: what a machine plays in real time.
 pub(super) const MAX_PARTIES: u32 = 1000;
 
+/// What the lab itself has besides the parties.
+const LAB_NAMES: [&str; 3] = ["gateway", "internet", "switch"];
+/// How the names of its home routers begin.
+const LAB_ROUTERS: &str = "router-";
+
 /// The port of bootstrap nodes.
 const BOOTSTRAP_PORT: u16 = 33_033;
 
@@ -180,6 +185,9 @@ fn name(
     if !is_name(name) {
         let message = format!("{} can't be the name of a party", quoted(name));
         reader.error(at.clone(), message, NAME_HELP);
+    } else if LAB_NAMES.contains(&name) || name.starts_with(LAB_ROUTERS) {
+        let message = format!("{} is the lab's own", quoted(name));
+        reader.error(at.clone(), message, "give the party another name");
     }
     names.add(reader, name, at, count, is_group);
     name.to_owned()
