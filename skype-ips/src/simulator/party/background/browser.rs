@@ -73,6 +73,11 @@ pub(super) trait Fetch: Sized {
 
     /// Hears some bytes of the stream; `None`: that was not its language.
     fn hear(&mut self, rng: &mut Rng, bytes: &[u8]) -> Option<Vec<Heard>>;
+
+    /// What the client says before it closes.
+    fn farewell(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// The page that is being fetched.
@@ -234,6 +239,8 @@ impl<F: Fetch> Program for Browser<F> {
             Event::Finished | Event::Failed(_) => false,
         };
         if !goes_on {
+            let farewell = page.fetch.farewell();
+            host.write(connection, &farewell);
             host.close(connection);
             self.leave(host);
         }

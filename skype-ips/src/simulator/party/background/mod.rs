@@ -9,12 +9,14 @@ mod browser;
 mod dns;
 mod game;
 mod http;
+mod https;
 mod numbers;
 mod pace;
 mod seal;
 mod streams;
 mod talks;
 mod tally;
+mod tls;
 #[cfg(test)]
 mod tests;
 
@@ -184,6 +186,7 @@ pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) ->
     match kind {
         Kind::Dns => Box::new(dns::Asker::new(servers)),
         Kind::Http => Box::new(browser::Browser::<http::Client>::new(servers, resolver)),
+        Kind::Https => Box::new(browser::Browser::<https::Client>::new(servers, resolver)),
         Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(
             servers, resolver,
         )),
@@ -197,6 +200,7 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
     match kind {
         Kind::Dns => resolver(Vec::new()),
         Kind::Http => Box::new(streams::StreamServer::<http::Server>::new(port)),
+        Kind::Https => Box::new(streams::StreamServer::<https::Server>::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
         _ => Box::new(tally::Silent),
     }
