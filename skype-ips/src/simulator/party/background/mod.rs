@@ -13,12 +13,15 @@ mod https;
 mod numbers;
 mod pace;
 mod seal;
+mod sites;
+mod ssh;
+mod ssh_user;
 mod streams;
 mod talks;
 mod tally;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -183,13 +186,13 @@ pub const UNKNOWN_NAME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 254);
 /// when its time is over it ends what it has begun. With a resolver it looks up a site's name
 /// before it goes there; the answer has to be the site's address.
 pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) -> Box<dyn Party> {
+    let sites = sites::Sites::new(servers, resolver);
     match kind {
-        Kind::Dns => Box::new(dns::Asker::new(servers)),
-        Kind::Http => Box::new(browser::Browser::<http::Client>::new(servers, resolver)),
-        Kind::Https => Box::new(browser::Browser::<https::Client>::new(servers, resolver)),
-        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(
-            servers, resolver,
-        )),
+        Kind::Dns => Box::new(dns::Asker::new(sites)),
+        Kind::Http => Box::new(browser::Browser::<http::Client>::new(sites)),
+        Kind::Https => Box::new(browser::Browser::<https::Client>::new(sites)),
+        Kind::Ssh => Box::new(ssh_user::User::new(sites)),
+        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites)),
         _ => Box::new(tally::Silent),
     }
 }
@@ -201,6 +204,7 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
         Kind::Dns => resolver(Vec::new()),
         Kind::Http => Box::new(streams::StreamServer::<http::Server>::new(port)),
         Kind::Https => Box::new(streams::StreamServer::<https::Server>::new(port)),
+        Kind::Ssh => Box::new(streams::StreamServer::<ssh::Server>::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
         _ => Box::new(tally::Silent),
     }

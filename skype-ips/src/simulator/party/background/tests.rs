@@ -162,7 +162,11 @@ fn every_kind_completes_all_exchanges_over_a_good_link() {
 
 #[test]
 fn streams_are_whole_over_a_lossy_link_too() {
-    for (kind, what) in [(Kind::Http, "HTTP"), (Kind::Https, "TLS")] {
+    for (kind, what) in [
+        (Kind::Http, "HTTP"),
+        (Kind::Https, "TLS"),
+        (Kind::Ssh, "SSH"),
+    ] {
         for seed in 0..3 {
             let exchanges = run(kind, seed, LOSSY, 60).of(what);
             assert!(exchanges.begun > 5, "{kind:?}: {exchanges:?}");
