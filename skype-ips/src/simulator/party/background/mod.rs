@@ -5,13 +5,17 @@
 //! must have been sent: figures say how many exchanges were begun and how many came through
 //! unchanged. What is encrypted elsewhere is sealed here with keys made from what is in clear.
 
+mod bittorrent;
 mod browser;
+mod dht;
 mod dns;
 mod game;
 mod http;
 mod https;
 mod numbers;
 mod pace;
+mod peer_wire;
+mod reliable;
 mod seal;
 mod sites;
 mod ssh;
@@ -22,6 +26,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod utp;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -192,6 +197,7 @@ pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) ->
         Kind::Http => Box::new(browser::Browser::<http::Client>::new(sites)),
         Kind::Https => Box::new(browser::Browser::<https::Client>::new(sites)),
         Kind::Ssh => Box::new(ssh_user::User::new(sites)),
+        Kind::BitTorrent => Box::new(bittorrent::Client::new(sites)),
         Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites)),
         _ => Box::new(tally::Silent),
     }
@@ -205,6 +211,7 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
         Kind::Http => Box::new(streams::StreamServer::<http::Server>::new(port)),
         Kind::Https => Box::new(streams::StreamServer::<https::Server>::new(port)),
         Kind::Ssh => Box::new(streams::StreamServer::<ssh::Server>::new(port)),
+        Kind::BitTorrent => Box::new(bittorrent::Seeder::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
         _ => Box::new(tally::Silent),
     }

@@ -177,10 +177,10 @@ fn streams_are_whole_over_a_lossy_link_too() {
 
 #[test]
 fn what_a_lossy_link_loses_is_missed_by_its_numbers() {
-    for (kind, what) in [(Kind::Game, "game")] {
+    for (kind, what) in [(Kind::Game, "game"), (Kind::BitTorrent, "DHT")] {
         let exchanges = run(kind, 1, LOSSY, 60).of(what);
         let share = exchanges.done as f64 / exchanges.begun as f64;
-        assert!((0.96..1.0).contains(&share), "{kind:?}: {exchanges:?}");
+        assert!((0.93..1.0).contains(&share), "{kind:?}: {exchanges:?}");
     }
 }
 
