@@ -22,6 +22,7 @@ mod packet;
 mod scratch;
 mod signals;
 mod tally;
+mod tools;
 mod topology;
 mod unprivileged;
 mod wire;

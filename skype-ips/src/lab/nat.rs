@@ -3,45 +3,71 @@
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
+use ipnet::Ipv4Net;
 use rustc_hash::FxHashMap;
 
 use super::LabError;
 use super::netns::Netns;
 use super::packet::{Packet, Unroutable};
-use super::topology::{GATEWAY_OUTSIDE, run};
+use super::tools::run;
 
-/// Makes the gateway put its own address before those of the inside, with what the machine has.
-pub(super) fn masquerade(gateway: &Netns, ipv6: bool) -> Result<(), LabError> {
-    let iptables = |tool: &str| {
-        let mut command = Command::new(tool);
-        command.args([
-            "-w",
-            "-t",
-            "nat",
-            "-A",
-            "POSTROUTING",
-            "-o",
-            GATEWAY_OUTSIDE,
-        ]);
-        command
-            .args(["-j", "MASQUERADE"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        run(gateway, command, None, "iptables")
-    };
-    match iptables("iptables") {
-        Err(LabError::MissingTool { .. }) => nft(gateway),
-        Ok(()) if ipv6 => iptables("ip6tables"),
-        other => other,
-    }
+/// What a router hides behind its own address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Masquerade<'a> {
+    /// The interface whose address is put before others.
+    pub(super) interface: &'a str,
+    /// Whose addresses; empty: all that pass.
+    pub(super) sources: &'a [Ipv4Net],
+    /// IPv6 addresses as well.
+    pub(super) ipv6: bool,
+    /// A port drawn at random for each conversation, as symmetric translators do. Else the port
+    /// is kept where it is free.
+    pub(super) random: bool,
 }
 
-fn nft(gateway: &Netns) -> Result<(), LabError> {
+/// Makes a router masquerade, with what the machine has.
+pub(super) fn masquerade(router: &Netns, what: Masquerade<'_>) -> Result<(), LabError> {
+    let add = |tool: &str, source: Option<&Ipv4Net>| {
+        let mut command = Command::new(tool);
+        command.args(["-w", "-t", "nat", "-A", "POSTROUTING"]);
+        command.args(["-o", what.interface]);
+        if let Some(source) = source {
+            command.arg("-s").arg(source.to_string());
+        }
+        command.args(["-j", "MASQUERADE"]);
+        if what.random {
+            command.arg("--random-fully");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        run(router, command, None, "iptables")
+    };
+    let first = add("iptables", what.sources.first());
+    if let Err(LabError::MissingTool { .. }) = first {
+        return nft(router, what);
+    }
+    first?;
+    for source in what.sources.iter().skip(1) {
+        add("iptables", Some(source))?;
+    }
+    if what.ipv6 {
+        add("ip6tables", None)?;
+    }
+    Ok(())
+}
+
+fn nft(router: &Netns, what: Masquerade<'_>) -> Result<(), LabError> {
+    let interface = what.interface;
+    let random = if what.random { " fully-random" } else { "" };
+    let sources: Vec<String> = what.sources.iter().map(ToString::to_string).collect();
+    let from = match &sources[..] {
+        [] => String::new(),
+        some => format!("ip saddr {{ {} }} ", some.join(", ")),
+    };
     let rules = format!(
         "table inet lab {{\n\
          chain postrouting {{\n\
          type nat hook postrouting priority 100\n\
-         oifname \"{GATEWAY_OUTSIDE}\" masquerade\n\
+         {from}oifname \"{interface}\" masquerade{random}\n\
          }}\n}}\n"
     );
     let mut command = Command::new("nft");
@@ -49,7 +75,7 @@ fn nft(gateway: &Netns) -> Result<(), LabError> {
         .args(["-f", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null());
-    run(gateway, command, Some(rules), "nftables")
+    run(router, command, Some(rules), "nftables")
 }
 
 /// A conversation as the inside host knows it.

@@ -11,17 +11,17 @@
 //! Every interface is made inside these namespaces; none is ever linked to the machine's own
 //! network. Neighbours are permanent, so that no packet waits until one is found.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::LabError;
 use super::address::{LabAddresses, LinkAddresses};
+use super::nat::{Masquerade, masquerade};
 use super::netns::Netns;
+use super::tools::{ip, sysctl, text};
 use super::wire::{self, Wire};
 
 /// The gateway's interface towards the inside host.
@@ -91,7 +91,13 @@ impl Topology {
         ip(&outside_ns, format!("link set {OUTSIDE} up\n"))?;
         ip(&gateway, routes(addresses, inside, ipv6, mac(2), mac(4)))?;
         if nat {
-            super::nat::masquerade(&gateway, ipv6)?;
+            let all = Masquerade {
+                interface: GATEWAY_OUTSIDE,
+                sources: &[],
+                ipv6,
+                random: false,
+            };
+            masquerade(&gateway, all)?;
         }
         let host = |netns: Netns, interface, number| -> Result<Host, LabError> {
             let wire = netns
@@ -196,10 +202,6 @@ fn routes(
     lines
 }
 
-fn text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
-}
-
 /// A host says nothing by itself.
 fn quiet_host() -> io::Result<()> {
     sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
@@ -227,52 +229,4 @@ fn router(ipv6: bool, nat: bool) -> io::Result<()> {
         sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1")?;
     }
     Ok(())
-}
-
-/// Sets a kernel parameter of the calling thread's network namespace.
-fn sysctl(name: &str, value: &str) -> io::Result<()> {
-    fs::write(Path::new("/proc/sys").join(name), value)
-        .map_err(|error| io::Error::new(error.kind(), format!("{name} = {value}: {error}")))
-}
-
-/// Runs lines of `ip` commands in a namespace.
-fn ip(netns: &Netns, lines: String) -> Result<(), LabError> {
-    let mut command = Command::new("ip");
-    command
-        .args(["-batch", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    run(netns, command, Some(lines), "iproute2")
-}
-
-/// Runs a tool in a namespace to its end. `package` is where it comes from.
-pub(super) fn run(
-    netns: &Netns,
-    mut command: Command,
-    input: Option<String>,
-    package: &str,
-) -> Result<(), LabError> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    netns.place(&mut command);
-    let output = command
-        .stderr(Stdio::piped())
-        .spawn()
-        .and_then(|mut child| {
-            if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-                stdin.write_all(input.as_bytes())?;
-            }
-            child.wait_with_output()
-        });
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(LabError::Tool {
-            tool: name,
-            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LabError::MissingTool {
-            tool: name,
-            package: package.to_owned(),
-        }),
-        Err(error) => Err(LabError::failed(&format!("running {name}"), error)),
-    }
 }

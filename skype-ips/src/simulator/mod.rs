@@ -8,7 +8,9 @@
 //! arithmetic is shared, so that a mistake about a framing on either side shows.
 
 pub mod gateway;
+pub mod labels;
 pub mod net;
 pub mod party;
 pub mod play;
+pub mod record;
 pub mod speech;

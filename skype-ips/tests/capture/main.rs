@@ -466,23 +466,33 @@ fn absurd_lengths_are_damage_and_allocate_nothing() {
 #[test]
 fn what_the_writer_writes_the_reader_reads() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("out.pcap");
-    let mut writer = Writer::create(&path).expect("a new file");
-    let long = ethernet(0x0800, &vec![7; 65_535]);
-    writer
-        .write(1_700_000_000_123_456_789, &ethernet(0x0800, &IP))
-        .expect("written");
-    writer
-        .write(1_700_000_001_000_000_000, &long)
-        .expect("written");
-    writer.finish().expect("written");
-    let records: Vec<_> = Capture::open(&path)
-        .expect("a capture")
-        .map(|record| record.expect("whole"))
-        .collect();
-    assert_eq!(records[0].timestamp, 1_700_000_000_123_456_789);
-    assert_eq!(records[0].data, ethernet(0x0800, &IP));
-    assert_eq!(records[1].data, long);
+    for name in ["out.pcap", "out.pcapng"] {
+        let path = folder.path().join(name);
+        let mut writer = Writer::create(&path).expect("a new file");
+        let long = ethernet(0x0800, &vec![7; 65_535]);
+        writer
+            .write_commented(
+                1_700_000_000_123_456_789,
+                &ethernet(0x0800, &IP),
+                Some("the first"),
+            )
+            .expect("written");
+        writer
+            .write(1_700_000_001_000_000_000, &long)
+            .expect("written");
+        writer.finish().expect("written");
+        let records: Vec<_> = Capture::open(&path)
+            .expect("a capture")
+            .map(|record| record.expect("whole"))
+            .collect();
+        assert_eq!(records.len(), 2, "{name}");
+        assert_eq!(records[0].timestamp, 1_700_000_000_123_456_789);
+        assert_eq!(records[0].data, ethernet(0x0800, &IP));
+        assert_eq!(records[1].data, long);
+        let bytes = std::fs::read(&path).expect("readable");
+        let commented = bytes.windows(9).any(|window| window == b"the first");
+        assert_eq!(commented, name.ends_with("ng"));
+    }
 }
 
 proptest::proptest! {

@@ -3,6 +3,7 @@
 pub mod background;
 mod figures;
 mod settings;
+pub mod skype;
 
 use std::time::Duration;
 

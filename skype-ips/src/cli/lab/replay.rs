@@ -1,43 +1,29 @@
-//! `skype-ips lab`: captures through the real daemon, in network namespaces.
+//! `skype-ips lab replay`: captures through the real daemon, in network namespaces.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use clap::Subcommand;
 use ipnet::IpNet;
-use serde_json::Value;
 
-use super::Failure;
+use super::super::{Failure, print, word};
+use super::{failure, gateway_lines};
 use crate::lab::{
-    Counts, LabError, Options, Outcome, Progress, again_in_user_namespace, catch_signals, generate,
+    Counts, LabError, Options, Outcome, Progress, again_in_user_namespace, catch_signals,
     in_user_namespace, replay,
 };
 use crate::policy::{HookChoice, Mode};
 
-/// Try the gateway out in network namespaces
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Replay(Replay),
-    Generate(Generate),
-}
-
 /// Send captures through the real daemon, between an inside and an outside host
 #[derive(clap::Args, Debug)]
-struct Replay {
+pub(super) struct Args {
     /// The daemon's configuration [default: drop Skype of the inside networks]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Monitor or enforce, instead of what the configuration says
-    #[arg(long, value_name = "MODE", value_parser = super::word(Mode::from_word, Mode::ALL, Mode::word))]
+    #[arg(long, value_name = "MODE", value_parser = word(Mode::from_word, Mode::ALL, Mode::word))]
     mode: Option<Mode>,
     /// Where to classify, instead of what the configuration says
-    #[arg(long, value_name = "HOOK", value_parser = super::word(HookChoice::from_word, HookChoice::ALL, HookChoice::word))]
+    #[arg(long, value_name = "HOOK", value_parser = word(HookChoice::from_word, HookChoice::ALL, HookChoice::word))]
     hook: Option<HookChoice>,
     /// Network that is inside [default: those of the policies]
     #[arg(long, value_name = "CIDR")]
@@ -62,29 +48,8 @@ struct Replay {
     captures: Vec<PathBuf>,
 }
 
-/// Write a capture of made-up Skype sessions and other traffic, and its labels
-#[derive(clap::Args, Debug)]
-struct Generate {
-    /// The capture; the labels go beside it, to FILE.labels.tsv
-    #[arg(short, long, value_name = "FILE")]
-    write: PathBuf,
-    /// The same number gives the same bytes
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-}
-
-/// Runs what was asked for.
-///
-/// # Errors
-/// Status 2 for wrong arguments, 3 for a broken promise, 4 where the machine can't, else 1.
-pub fn run(args: Args) -> Result<(), Failure> {
-    match args.command {
-        Command::Replay(args) => run_replay(args),
-        Command::Generate(args) => generate::write(&args.write, args.seed).map_err(Failure::failed),
-    }
-}
-
-fn run_replay(args: Replay) -> Result<(), Failure> {
+/// Sends the captures.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
     let daemon = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("finding this program's file: {error}")))?;
     let options = Options {
@@ -121,7 +86,7 @@ fn run_replay(args: Replay) -> Result<(), Failure> {
     for warning in &outcome.warnings {
         eprintln!("warning: {warning}");
     }
-    super::print(&if args.json {
+    print(&if args.json {
         json(&outcome)?
     } else {
         table(&outcome)
@@ -143,16 +108,6 @@ fn run_replay(args: Replay) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failure(error: LabError) -> Failure {
-    if error.is_incapable() {
-        Failure::cannot(error)
-    } else if error.is_usage() {
-        Failure::usage(error)
-    } else {
-        Failure::failed(error)
-    }
-}
-
 fn json(outcome: &Outcome) -> Result<String, Failure> {
     let mut lines = String::new();
     let mut add = |line: serde_json::Result<String>| -> Result<(), Failure> {
@@ -169,7 +124,7 @@ fn json(outcome: &Outcome) -> Result<String, Failure> {
 
 fn table(outcome: &Outcome) -> String {
     let lab = &outcome.stats.lab;
-    let mut text = gateway(&outcome.stats.gateway);
+    let mut text = gateway_lines(&outcome.stats.gateway);
     text += &format!(
         "{:<10}{:>10}{:>11}{:>9}{:>6}{:>22}{:>11}\n",
         "packets", "sent", "delivered", "dropped", "lost", "sent after decision", "delivered"
@@ -216,56 +171,6 @@ fn table(outcome: &Outcome) -> String {
             text += &format!("sent {what}: {count}\n");
         }
     }
-    text
-}
-
-/// What the daemon says of itself: hooks, and the packets of each stage.
-fn gateway(status: &Value) -> String {
-    let Value::Object(_) = status else {
-        return String::new();
-    };
-    let mut text = String::new();
-    let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    text += &format!("mode {}", word(&status["mode"]));
-    for hook in status["hooks"].as_array().into_iter().flatten() {
-        let attached: Vec<String> = hook["attached"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(word)
-            .collect();
-        text += &format!(
-            ", {}: hook {}",
-            word(&hook["interface"]),
-            word(&hook["hook"])
-        );
-        if !attached.is_empty() {
-            text += &format!(" ({})", attached.join(", "));
-        }
-    }
-    text += &format!(", firewall {}\n", word(&status["firewall"]["backend"]));
-    for hook in ["xdp", "ingress", "egress"] {
-        let counts = &status["kernel"][hook];
-        if counts["packets"].as_u64().unwrap_or(0) > 0 {
-            text += &format!(
-                "{hook}: {} packets, {} tagged, {} dropped\n",
-                counts["packets"], counts["tagged"], counts["dropped"]
-            );
-        }
-    }
-    let queues = || status["queues"].as_array().into_iter().flatten();
-    let sum = |name: &str| {
-        queues()
-            .filter_map(|queue| queue[name].as_u64())
-            .sum::<u64>()
-    };
-    text += &format!(
-        "queues: {} packets, {} accepted, {} dropped; {} decisions\n",
-        sum("received"),
-        sum("accepted"),
-        sum("dropped"),
-        status["decisions"]
-    );
     text
 }
 

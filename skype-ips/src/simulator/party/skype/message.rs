@@ -1,0 +1,265 @@
+//! What Skype's programs say to each other inside the encryption: our own vocabulary, for the real
+//! one is not published. Compact, so that messages fit into the lengths that were recorded.
+//!
+//! A message travels with a number of its request, which an answer repeats; behind it may be
+//! padding of any length, as the recorded length asks.
+
+use std::net::SocketAddrV4;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Generation;
+
+/// What is being set up between two users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum What {
+    /// A call.
+    Voice,
+    /// A call with video.
+    Video,
+    /// A file.
+    File,
+    /// Talk in writing.
+    Chat,
+}
+
+/// A message between two programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// To a super node: would you take me? Answered by [`Message::Accept`] or
+    /// [`Message::Redirect`].
+    Probe,
+    /// Yes: come over TCP, to the same address and port.
+    Accept,
+    /// No; try these.
+    Redirect {
+        /// Other super nodes, at most six.
+        others: Vec<SocketAddrV4>,
+    },
+    /// Are you there? Answered by [`Message::Pong`].
+    Ping,
+    /// Yes.
+    Pong,
+    /// To a super node, over TCP: take me as your client. Answered by [`Message::Registered`] or
+    /// [`Message::Refused`].
+    Register {
+        /// Number of the user.
+        user: u32,
+        /// Addresses and listening port at which the user may be reached, the program's own first.
+        candidates: Vec<SocketAddrV4>,
+    },
+    /// Done.
+    Registered {
+        /// Where the super node sees the client's connection come from.
+        seen: SocketAddrV4,
+    },
+    /// No; try these. The super node closes the connection.
+    Refused {
+        /// Other super nodes.
+        others: Vec<SocketAddrV4>,
+    },
+    /// Where is this user? Answered by [`Message::Found`], over UDP in fragments, or
+    /// [`Message::NotHere`].
+    Search {
+        /// Number of the user.
+        user: u32,
+    },
+    /// One super node to another: do you have this user? Answered by [`Message::Found`] or
+    /// [`Message::NotHere`], in one datagram.
+    Query {
+        /// Number of the user.
+        user: u32,
+    },
+    /// Here.
+    Found {
+        /// Number of the user.
+        user: u32,
+        /// Super node of the user, which forwards to it.
+        at: SocketAddrV4,
+        /// As the user told its super node, the address that that one sees among them.
+        candidates: Vec<SocketAddrV4>,
+    },
+    /// Nobody knows that user.
+    NotHere {
+        /// Number of the user.
+        user: u32,
+    },
+    /// I am here and do this for others. Acknowledged.
+    Announce {
+        /// Takes clients and answers searches.
+        directory: bool,
+        /// Carries media of others.
+        relay: bool,
+    },
+    /// From one user to another: over TCP to the sender's super node, from there to the addressee's
+    /// by an acknowledged datagram, over TCP to the addressee. Between two who are connected: at
+    /// once.
+    Forward {
+        /// Number of the sender.
+        from: u32,
+        /// Number of the addressee.
+        to: u32,
+        /// Super node of the addressee as far as the sender knows it; `None`: the sender's own.
+        /// On its last way it is the sender's super node, so that an answer finds back.
+        at: Option<SocketAddrV4>,
+        /// What is said.
+        talk: Talk,
+    },
+    /// To the sender of a [`Message::Forward`]: it can't be delivered.
+    Unreachable {
+        /// Number of the addressee.
+        user: u32,
+    },
+    /// Opens the way through translators, from each end to all candidates of the other. Answered
+    /// by [`Message::PunchAck`].
+    Punch {
+        /// Of which session.
+        session: u32,
+    },
+    /// A [`Message::Punch`] has come through.
+    PunchAck {
+        /// Of which session.
+        session: u32,
+    },
+    /// Connect back to me over TCP, at this port of the address that you see. Acknowledged.
+    CallBack {
+        /// The port.
+        port: u16,
+    },
+    /// To one's super node: who carries media for me? Answered by [`Message::Relays`].
+    RelayWanted {
+        /// Media of what.
+        what: What,
+    },
+    /// These do.
+    Relays {
+        /// Their addresses, best first.
+        relays: Vec<SocketAddrV4>,
+    },
+    /// To a relay, or the other end of a direct connection, by UDP or TCP: I am one end of this
+    /// session, whose media come this way. Answered by [`Message::Joined`], or
+    /// [`Message::Redirect`] by what is no relay.
+    Join {
+        /// The session.
+        session: u32,
+        /// Media of what.
+        what: What,
+    },
+    /// Heard.
+    Joined {
+        /// The session.
+        session: u32,
+        /// Whether the other end is there too.
+        both: bool,
+    },
+    /// To a relay: this session is over. Acknowledged.
+    Leave {
+        /// The session.
+        session: u32,
+    },
+    /// To a server of the service: who I am.
+    SignIn {
+        /// Number of the user.
+        user: u32,
+    },
+    /// The server's consent.
+    SignedIn {
+        /// Number of the user.
+        user: u32,
+    },
+}
+
+/// What one user says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Talk {
+    /// Take part in this session?
+    Invite {
+        /// A random number of the session.
+        session: u32,
+        /// What it is.
+        what: What,
+        /// For [`What::File`] its bytes.
+        bytes: u64,
+        /// Where the inviting end can be reached.
+        candidates: Vec<SocketAddrV4>,
+    },
+    /// Yes or no.
+    Answer {
+        /// Which session.
+        session: u32,
+        /// Yes.
+        accepted: bool,
+        /// Where the invited end can be reached.
+        candidates: Vec<SocketAddrV4>,
+    },
+    /// More ways to reach this end.
+    Candidates {
+        /// Which session.
+        session: u32,
+        /// They.
+        candidates: Vec<SocketAddrV4>,
+    },
+    /// We don't reach each other: let's meet at these relays, in this order.
+    MeetAt {
+        /// Which session.
+        session: u32,
+        /// They.
+        relays: Vec<SocketAddrV4>,
+    },
+    /// The session is over, or not wanted any more.
+    HangUp {
+        /// Which session.
+        session: u32,
+    },
+    /// Something in writing.
+    Chat {
+        /// How many there were before.
+        number: u32,
+        /// The words.
+        text: String,
+    },
+}
+
+/// Bytes that can't be read as a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a message")]
+pub struct NotAMessage;
+
+impl Message {
+    /// The contents: the request's number, the message, and zeros up to `len` bytes if there are
+    /// not so many.
+    pub fn encode(&self, number: u16, len: usize) -> Vec<u8> {
+        let mut bytes = number.to_be_bytes().to_vec();
+        let message = postcard::to_stdvec(self).expect("memory takes everything");
+        bytes.extend(message);
+        bytes.resize(bytes.len().max(len), 0);
+        bytes
+    }
+
+    /// The number and the message.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn decode(bytes: &[u8]) -> Result<(u16, Self), NotAMessage> {
+        let (number, rest) = bytes.split_first_chunk().ok_or(NotAMessage)?;
+        let (message, _) = postcard::take_from_bytes(rest).map_err(|_| NotAMessage)?;
+        Ok((u16::from_be_bytes(*number), message))
+    }
+
+    /// Payload bytes of a datagram with it, at least: as recorded in 2006 (measured, Ehlert,
+    /// Adami) and, for probes, 2015.
+    pub fn datagram_len(&self, generation: Generation, rng: &mut fastrand::Rng) -> usize {
+        match self {
+            Self::Probe if generation == Generation::Y2015 => rng.usize(22..=37),
+            Self::Probe | Self::Accept | Self::Pong => 18,
+            Self::Redirect { others } if others.len() < 2 => 26,
+            Self::Redirect { .. } => [51, 53][rng.usize(..2)],
+            Self::Ping => rng.usize(30..=31),
+            Self::CallBack { .. } => 20,
+            Self::Search { .. } | Self::Query { .. } => 21,
+            Self::Found { .. } | Self::NotHere { .. } => rng.usize(66..=74),
+            Self::Announce { .. } => 346,
+            _ => rng.usize(22..=37),
+        }
+    }
+}
