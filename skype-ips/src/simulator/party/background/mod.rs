@@ -9,6 +9,7 @@ mod bittorrent;
 mod browser;
 mod dht;
 mod dns;
+mod dtls;
 mod game;
 mod http;
 mod https;
@@ -16,17 +17,20 @@ mod numbers;
 mod pace;
 mod peer_wire;
 mod reliable;
+mod rtp;
 mod seal;
 mod sites;
 mod ssh;
 mod ssh_user;
 mod streams;
+mod stun;
 mod talks;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod utp;
+mod webrtc;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -198,7 +202,8 @@ pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) ->
         Kind::Https => Box::new(browser::Browser::<https::Client>::new(sites)),
         Kind::Ssh => Box::new(ssh_user::User::new(sites)),
         Kind::BitTorrent => Box::new(bittorrent::Client::new(sites)),
-        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites)),
+        Kind::WebRtc => Box::new(talks::DatagramClient::<webrtc::Call>::new(sites, ())),
+        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites, ())),
         _ => Box::new(tally::Silent),
     }
 }
@@ -212,6 +217,7 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
         Kind::Https => Box::new(streams::StreamServer::<https::Server>::new(port)),
         Kind::Ssh => Box::new(streams::StreamServer::<ssh::Server>::new(port)),
         Kind::BitTorrent => Box::new(bittorrent::Seeder::new(port)),
+        Kind::WebRtc => Box::new(talks::DatagramServer::<webrtc::Call>::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
         _ => Box::new(tally::Silent),
     }

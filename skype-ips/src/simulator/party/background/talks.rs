@@ -45,8 +45,11 @@ pub(super) trait Talk: Sized {
 
 /// A conversation that this end opens.
 pub(super) trait Open: Talk {
-    /// One with the site of that name, which is to end about `until`.
-    fn open(now: Instant, until: Instant, rng: &mut Rng, site: &str) -> Self;
+    /// What it has to know beside the site.
+    type Known: std::fmt::Debug;
+
+    /// One with that site, which is to end about `until`.
+    fn open(known: &Self::Known, now: Instant, until: Instant, rng: &mut Rng, site: &Site) -> Self;
 
     /// Mean seconds from the end of one to the beginning of the next.
     const PAUSE: f64;
@@ -260,8 +263,9 @@ impl<T: Accept> Party for DatagramServer<T> {
 
 /// A client that has one conversation after the other, each from a port of its own.
 #[derive(Debug)]
-pub(super) struct DatagramClient<T> {
+pub(super) struct DatagramClient<T: Open> {
     sites: Sites,
+    known: T::Known,
     until: Instant,
     talks: Talks<T>,
     /// Whether the next one is waited for.
@@ -274,9 +278,10 @@ const NEXT: u64 = 0;
 
 impl<T: Open> DatagramClient<T> {
     /// One of these sites.
-    pub(super) fn new(sites: Sites) -> Self {
+    pub(super) fn new(sites: Sites, known: T::Known) -> Self {
         Self {
             sites,
+            known,
             until: Duration::ZERO,
             talks: Talks::default(),
             paused: false,
@@ -299,9 +304,9 @@ impl<T: Open> DatagramClient<T> {
         if let Some(Found::Here(site)) = found
             && let Some(port) = host.bind(0, T::GROUND)
         {
-            let Site { name, address } = self.sites.site(site);
-            let talk = T::open(host.now(), self.until, host.rng(), name);
-            let way = (port, *address);
+            let site = self.sites.site(site);
+            let talk = T::open(&self.known, host.now(), self.until, host.rng(), site);
+            let way = (port, site.address);
             self.talks.open(host, &mut self.tally, way, talk);
         } else if found.is_some() {
             self.pause(host);

@@ -177,7 +177,11 @@ fn streams_are_whole_over_a_lossy_link_too() {
 
 #[test]
 fn what_a_lossy_link_loses_is_missed_by_its_numbers() {
-    for (kind, what) in [(Kind::Game, "game"), (Kind::BitTorrent, "DHT")] {
+    for (kind, what) in [
+        (Kind::Game, "game"),
+        (Kind::BitTorrent, "DHT"),
+        (Kind::WebRtc, "RTP"),
+    ] {
         let exchanges = run(kind, 1, LOSSY, 60).of(what);
         let share = exchanges.done as f64 / exchanges.begun as f64;
         assert!((0.93..1.0).contains(&share), "{kind:?}: {exchanges:?}");
