@@ -8,7 +8,10 @@ use super::plan::{Plan, Program, plan};
 use super::vocabulary::Blocked;
 use crate::simulator::net::program::Instant;
 use crate::simulator::net::{self, HostId, HostSpec, NetworkSpec, ProgramId, World, WorldSpec};
-use crate::simulator::party::{Party, background};
+use crate::simulator::party::skype::client::ClientProgram;
+use crate::simulator::party::skype::proxy_server::ProxyServer;
+use crate::simulator::party::skype::servers::{LoginServer, WebServer};
+use crate::simulator::party::{Party, ServerKind, background};
 use crate::simulator::play::{Schedule, Scheduled};
 
 /// The gateway's own outside address, under which translated hosts are seen. No scenario may have
@@ -114,9 +117,11 @@ impl Program {
             }
             Self::BackgroundServer(kind) => background::server(kind),
             Self::LookAlike(program) => background::look_alike(program.which, program.peers),
-            Self::Client(_) | Self::SuperNode(_) | Self::Server(_) | Self::Proxy => {
-                background::server(background::Kind::Http)
-            }
+            Self::Client(settings) => Box::new(ClientProgram::new(*settings)),
+            Self::Server(server) if server.kind == ServerKind::Web => Box::new(WebServer::new()),
+            Self::Server(server) => Box::new(LoginServer::new(server)),
+            Self::Proxy { password, skype } => Box::new(ProxyServer::new(password, skype)),
+            Self::SuperNode(_) => background::server(background::Kind::Http),
         }
     }
 }

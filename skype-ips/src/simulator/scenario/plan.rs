@@ -4,6 +4,7 @@
 mod background;
 mod skype;
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use fastrand::Rng;
 use super::model::{Link, Scenario, What};
 use crate::simulator::net::LinkSpec;
 use crate::simulator::net::program::Instant;
-use crate::simulator::party::{self, Order, ServerKind, User};
+use crate::simulator::party::{self, Order, User};
 
 /// Everyday traffic that no action begins begins within so long after the start.
 const FIRST_RUN: Duration = Duration::from_secs(1);
@@ -58,9 +59,14 @@ pub enum Program {
     /// A super node.
     SuperNode(party::SuperNode),
     /// A server of the service.
-    Server(ServerKind),
+    Server(party::Server),
     /// A proxy of every language.
-    Proxy,
+    Proxy {
+        /// Whether clients must have a password, where its language has them.
+        password: bool,
+        /// The addresses of all that is Skype.
+        skype: BTreeSet<Ipv4Addr>,
+    },
     /// A resolver of these names.
     Resolver(Vec<(String, Ipv4Addr)>),
     /// A client of everyday traffic.
@@ -149,9 +155,10 @@ fn share(range: &RangeInclusive<f64>, rng: &mut Rng) -> f64 {
     range.start() + (range.end() - range.start()) * rng.f64()
 }
 
+/// A party as a user: numbers begin with 1.
 fn user(scenario: &Scenario, party: usize) -> User {
     User {
-        number: u32::try_from(party).unwrap_or(u32::MAX),
+        number: u32::try_from(party + 1).expect("a scenario has few parties: it was checked"),
         name: scenario.parties[party].name.clone(),
     }
 }

@@ -251,6 +251,17 @@ words! {
     }
 }
 
+impl ProxyKind {
+    /// Whether a name and a password are said; `None` if the language has none.
+    pub const fn password(self) -> Option<bool> {
+        match self {
+            Self::HttpConnect | Self::Socks5 => Some(false),
+            Self::HttpPassword | Self::Socks5Password => Some(true),
+            Self::Socks4 | Self::Socks4a => None,
+        }
+    }
+}
+
 impl From<ProxyKind> for Proxy {
     fn from(kind: ProxyKind) -> Self {
         match kind {

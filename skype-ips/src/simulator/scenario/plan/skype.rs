@@ -1,12 +1,14 @@
 //! Skype's programs, its servers, and proxies.
 
-use std::net::SocketAddrV4;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use fastrand::Rng;
 
 use super::super::model::{self, Scenario, Settings};
 use super::super::vocabulary::Kind;
 use super::{HostPlan, Program, ProgramPlan, user};
+use crate::simulator::party::skype::servers::{EVENT_PORTS, LOGIN_PORTS, WEB_PORT};
 use crate::simulator::party::{self, ProxyUse, Roles, Server, ServerKind, User};
 use crate::simulator::speech::proxy::Proxy;
 
@@ -15,13 +17,37 @@ use crate::simulator::speech::proxy::Proxy;
 const PORTS: std::ops::RangeInclusive<u16> = 10_000..=48_000;
 /// The resolvers' port.
 const DNS: u16 = 53;
-/// Where each server of the service is looked for.
-const fn port(kind: ServerKind) -> u16 {
-    match kind {
-        ServerKind::Login => 33_033,
-        ServerKind::Event => 12_350,
-        ServerKind::Web => 80,
+
+/// A server of the service, where it is looked for first.
+const fn server(kind: ServerKind, address: Ipv4Addr) -> Server {
+    let port = match kind {
+        ServerKind::Login => LOGIN_PORTS[0],
+        ServerKind::Event => EVENT_PORTS[0],
+        ServerKind::Web => WEB_PORT,
+    };
+    Server {
+        kind,
+        address: SocketAddrV4::new(address, port),
     }
+}
+
+/// Whether the clients of a proxy have passwords: all of them or none, as was checked.
+fn wants_password(scenario: &Scenario, proxy: usize) -> bool {
+    let mut parties = scenario.parties.iter();
+    parties.any(|party| match &party.settings {
+        Settings::Client(client) => client
+            .proxy
+            .is_some_and(|(kind, party)| party == proxy && kind.password() == Some(true)),
+        _ => false,
+    })
+}
+
+/// The addresses of everything that is Skype.
+fn skype(scenario: &Scenario) -> BTreeSet<Ipv4Addr> {
+    let parties = scenario.parties.iter();
+    let skype = parties
+        .filter(|party| party.kind.server().is_some() || !matches!(party.settings, Settings::None));
+    skype.map(|party| party.address).collect()
 }
 
 /// Adds them.
@@ -61,9 +87,12 @@ pub(super) fn add(scenario: &Scenario, sources: &mut [Rng], hosts: &mut [HostPla
                     generation: node.generation.into(),
                 })
             }
-            (Settings::None, Kind::Proxy) => Program::Proxy,
+            (Settings::None, Kind::Proxy) => Program::Proxy {
+                password: wants_password(scenario, number),
+                skype: skype(scenario),
+            },
             (Settings::None, kind) => match kind.server() {
-                Some(kind) => Program::Server(kind),
+                Some(kind) => Program::Server(server(kind, party.address)),
                 None => continue,
             },
         };
@@ -83,13 +112,10 @@ struct Service {
 
 impl Service {
     fn of(scenario: &Scenario) -> Self {
-        let servers = scenario.parties.iter().filter_map(|party| {
-            let kind = party.kind.server()?;
-            Some(Server {
-                kind,
-                address: SocketAddrV4::new(party.address, port(kind)),
-            })
-        });
+        let servers = scenario
+            .parties
+            .iter()
+            .filter_map(|party| Some(server(party.kind.server()?, party.address)));
         let clients = scenario.parties.iter().enumerate();
         let clients = clients.filter(|(_, party)| party.kind == Kind::Client);
         Self {
