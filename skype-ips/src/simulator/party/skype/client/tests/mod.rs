@@ -28,7 +28,8 @@ const LOGIN: &str = "203.0.113.20:33033";
 const EVENT: &str = "203.0.113.21:12350";
 const WEB: &str = "203.0.113.22:80";
 const RESOLVER: &str = "203.0.113.23:53";
-const PROXY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 24);
+/// Without and with a password.
+const PROXIES: [Ipv4Addr; 2] = [Ipv4Addr::new(203, 0, 113, 24), Ipv4Addr::new(203, 0, 113, 25)];
 
 fn end(text: &str) -> SocketAddrV4 {
     text.parse().expect("an address and port")
@@ -104,7 +105,10 @@ impl Net {
         net.serve(*end(RESOLVER).ip(), background::resolver(names));
         let skype = [NODES[0], NODES[1], NODES[2], LOGIN, EVENT, WEB];
         let skype: BTreeSet<_> = skype.iter().map(|address| *end(address).ip()).collect();
-        net.serve(PROXY, Box::new(ProxyServer::new(true, skype)));
+        for (address, password) in PROXIES.into_iter().zip([false, true]) {
+            let proxy = ProxyServer::new(password, skype.clone());
+            net.serve(address, Box::new(proxy));
+        }
         net
     }
 

@@ -57,20 +57,32 @@ fn port_80_is_the_last_rung() {
 #[test]
 fn through_every_kind_of_proxy_a_client_signs_in() {
     for kind in Proxy::ALL {
-        for tcp_high in [false, true] {
+        let password = matches!(kind, Proxy::HttpPassword | Proxy::Socks5Password);
+        let address = SocketAddrV4::new(PROXIES[usize::from(password)], kind.port());
+        for (udp, ways) in [(false, &["proxy"][..]), (true, &["udp", "proxy"])] {
             let blocked = Blocked {
                 udp: true,
                 tcp_high: false,
             };
-            let address = SocketAddrV4::new(PROXY, kind.port());
             let figures = sign_in(blocked, |client| {
-                client.udp = tcp_high;
+                client.udp = udp;
                 client.proxy = Some(ProxyUse { kind, address });
             });
             assert!(figures.signed_in.is_some(), "{kind:?}");
-            assert_eq!(figures.tried.last(), Some(&"proxy"));
+            assert_eq!(figures.tried, ways);
         }
     }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_lets_nobody_through_without() {
+    let address = SocketAddrV4::new(PROXIES[1], Proxy::HttpConnect.port());
+    let figures = sign_in(Blocked::default(), |client| {
+        client.udp = false;
+        let kind = Proxy::HttpConnect;
+        client.proxy = Some(ProxyUse { kind, address });
+    });
+    assert_eq!((figures.signed_in, figures.tried), (None, vec!["proxy"]));
 }
 
 #[test]
