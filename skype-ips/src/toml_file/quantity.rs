@@ -124,6 +124,11 @@ pub(crate) fn quantity<Q: Quantity>(text: &str) -> Result<Q, Wrong> {
     Ok(Q::of(amount))
 }
 
+/// A time as it is written.
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
 /// A quantity, or two with `..` between them.
 pub(crate) fn range<Q: Quantity + Copy>(text: &str) -> Result<RangeInclusive<Q>, Wrong> {
     let Some((least, most)) = text.split_once("..") else {

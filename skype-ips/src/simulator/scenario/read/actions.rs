@@ -13,7 +13,7 @@ use super::super::model::{Action, What};
 use super::super::vocabulary::{Deed, Kind};
 use super::names::Names;
 use super::parties::Party;
-use crate::toml_file::{Key, Quantity, Rate, Reader, Size, listed, quantity, quoted};
+use crate::toml_file::{Key, Quantity, Rate, Reader, Size, listed, quantity, quoted, seconds};
 
 /// The keys of all actions.
 const COMMON: &[&Key] = &[&AT, &WHO, &DO, &SPREAD];
@@ -137,7 +137,7 @@ impl ActionReader<'_, '_, '_, '_> {
     fn at(&mut self, spread: Duration) -> Option<Duration> {
         let end = self.end.unwrap_or(Duration::MAX);
         let until = match self.end {
-            Some(end) => format!("write a time from \"0 s\" to the end, {end:?}"),
+            Some(end) => format!("write a time from \"0 s\" to the end, \"{}\"", seconds(end)),
             None => "write a time from \"0 s\" on".into(),
         };
         let at = self.reader.parsed(self.table, &AT, |text| {
@@ -162,7 +162,7 @@ impl ActionReader<'_, '_, '_, '_> {
             .filter(|_| last >= end)
         {
             let message = format!("`{}` reaches over the end of the scenario", key.get_ref());
-            let help = format!("write less than \"{:?}\"", end - *at.get_ref());
+            let help = format!("write less than \"{}\"", seconds(end - *at.get_ref()));
             self.reader.error(said.span(), message, help);
         }
         Some(at.into_inner())
@@ -352,7 +352,7 @@ impl ActionReader<'_, '_, '_, '_> {
         if let (Some(at), Some(end)) = (at, self.end) {
             let over = (at + spread + lasting).saturating_sub(end);
             if !over.is_zero() && at < end {
-                let message = format!("the scenario ends {over:?} before this does");
+                let message = format!("the scenario ends {} before this does", seconds(over));
                 let help =
                     "end it sooner, begin it earlier, or give the scenario a longer `duration`";
                 self.reader.warning(span, message, help);

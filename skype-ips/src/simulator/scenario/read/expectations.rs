@@ -11,7 +11,7 @@ use super::super::language::{
     RELAYED, SEARCHES_ANSWERED, SERVED, SIGNED_IN, WHO,
 };
 use super::super::model::{Action, Expectation, Link, Nat, Settings, Wanted, What};
-use super::super::vocabulary::{IfDropped, Path, Side};
+use super::super::vocabulary::{IfDropped, Kind, Path, Side};
 use super::Named;
 use super::names::Names;
 use super::networks::Network;
@@ -194,7 +194,8 @@ fn idle(cast: Cast<'_>, party: usize, goal: &Wanted) -> Option<(String, &'static
 }
 
 fn has_background(party: &Party) -> bool {
-    !party.runs.is_empty() || party.kind.is_some_and(|kind| kind.is_look_alike())
+    let of_kind = |kind: Kind| kind.is_look_alike() || kind == Kind::InternetHost;
+    !party.runs.is_empty() || party.kind.is_some_and(of_kind)
 }
 
 /// Adds what parties with actions and everyday traffic are expected to achieve if the file expects

@@ -1,5 +1,6 @@
 //! Reads `[[party]]`.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -15,10 +16,15 @@ use super::addresses::{self, Wish};
 use super::names::Names;
 use super::networks::{self, Network};
 use super::{Named, links};
-use crate::toml_file::{Key, NAME_HELP, Reader, is_name, listed, quoted};
+use crate::toml_file::{Excerpt, Key, NAME_HELP, Reader, is_name, listed, quoted};
 
 /// Most parties of a scenario: what a machine plays in real time.
 pub(super) const MAX_PARTIES: u32 = 1000;
+
+/// What the lab itself has besides the parties.
+const LAB_NAMES: [&str; 3] = ["gateway", "internet", "switch"];
+/// How the names of its home routers begin.
+const LAB_ROUTERS: &str = "router-";
 
 /// The port of bootstrap nodes.
 const BOOTSTRAP_PORT: u16 = 33_033;
@@ -180,6 +186,9 @@ fn name(
     if !is_name(name) {
         let message = format!("{} can't be the name of a party", quoted(name));
         reader.error(at.clone(), message, NAME_HELP);
+    } else if LAB_NAMES.contains(&name) || name.starts_with(LAB_ROUTERS) {
+        let message = format!("{} is the lab's own", quoted(name));
+        reader.error(at.clone(), message, "give the party another name");
     }
     names.add(reader, name, at, count, is_group);
     name.to_owned()
@@ -340,6 +349,7 @@ pub(super) fn references<'s>(
         DeValue::Table(table) => Some(table),
         _ => None,
     });
+    let mut passwords = BTreeMap::new();
     for (party, table) in parties.iter_mut().zip(tables) {
         let Settings::Client(client) = &mut party.settings else {
             continue;
@@ -350,7 +360,7 @@ pub(super) fn references<'s>(
             true => list(reader, table, &BOOTSTRAP, names, &kinds, &nodes),
             false => every(Kind::Bootstrap).collect(),
         };
-        client.proxy = proxy(reader, table, names, &kinds);
+        client.proxy = proxy(reader, table, names, &kinds, &mut passwords);
     }
 }
 
@@ -385,6 +395,7 @@ fn proxy(
     table: &DeTable<'_>,
     names: &Names,
     kinds: &[Option<Kind>],
+    passwords: &mut BTreeMap<usize, (bool, Excerpt)>,
 ) -> Option<(ProxyKind, usize)> {
     let value = table.get(PROXY.name)?;
     let DeValue::Table(inner) = value.get_ref() else {
@@ -407,7 +418,18 @@ fn proxy(
         Some(Kind::Proxy) | None => {}
         Some(other) => wrong_kind(reader, &name, other, &[Kind::Proxy]),
     }
-    Some((kind?.into_inner(), number))
+    let (at, kind) = (kind.as_ref()?.span(), kind?.into_inner());
+    if let Some(password) = kind.password() {
+        let here = reader.at(at.clone());
+        let (first, other) = passwords.entry(number).or_insert((password, here));
+        if *first != password {
+            let message = format!("{} is to have a password and none", quoted(name.get_ref()));
+            let help = "let clients with a password go through another proxy";
+            let other = other.clone();
+            reader.conflict(at, message, help, other, "the other kind");
+        }
+    }
+    Some((kind, number))
 }
 
 fn wrong_kind(reader: &mut Reader<'_>, name: &Spanned<&str>, kind: Kind, wanted: &[Kind]) {

@@ -75,7 +75,7 @@ mod tests {
         ] {
             for len in [0, 1400] {
                 let bytes = body.encode(len);
-                assert!(bytes.len() >= len && bytes.len() < len.max(24));
+                assert!(bytes.len() >= len && bytes.len() <= len.max(24));
                 assert_eq!(Body::decode(&bytes), Some(body.clone()));
             }
         }

@@ -97,7 +97,7 @@ impl Node {
                 Message::Search { user } => {
                     let found = self.find(user);
                     self.endpoint
-                        .answer_in_fragments(host, from, id, &found, 11_000);
+                        .answer_in_fragments(host, from, id, &found);
                 }
                 Message::Join { session, .. } => {
                     let answer = self.join(session, End::Udp(from));
