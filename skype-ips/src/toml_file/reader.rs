@@ -6,25 +6,26 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::place::{Excerpt, Source, quoted};
-use super::super::problems::{Problem, Severity};
-use super::super::vocabulary::Word;
-use super::language::{Grammar, Key, listed, nearest, not_yet};
+use super::grammar::{Grammar, Key, Language, VERSION, Word, listed, nearest};
+use super::place::{Excerpt, Source, quoted};
+use super::problems::{Problem, Severity};
+use super::quantity::Wrong;
 
 /// A value and where it stands.
-pub(super) type Value<'s> = Spanned<DeValue<'s>>;
+pub(crate) type Value<'s> = Spanned<DeValue<'s>>;
 
 /// A file's TOML.
 #[derive(Debug)]
-pub(super) struct Document<'s> {
-    pub(super) source: &'s Source,
-    pub(super) root: DeTable<'s>,
-    pub(super) syntax: Vec<Problem>,
+pub(crate) struct Document<'s> {
+    pub(crate) source: &'s Source,
+    language: &'static Language,
+    pub(crate) root: DeTable<'s>,
+    pub(crate) syntax: Vec<Problem>,
 }
 
 impl<'s> Document<'s> {
     /// Parses a file, past its syntax errors as far as that goes.
-    pub(super) fn parse(source: &'s Source) -> Self {
+    pub(crate) fn parse(source: &'s Source, language: &'static Language) -> Self {
         let (root, mut errors) = DeTable::parse_recoverable(&source.text);
         // What follows from an error in its own line is not an error of its own.
         errors.sort_by_key(|error| error.span().map(|span| span.start));
@@ -34,66 +35,70 @@ impl<'s> Document<'s> {
             .map(|error| {
                 let at = source.excerpt(error.span().unwrap_or_default());
                 let message = format!("this is not TOML: {}", error.message());
-                Problem::error(at, message, syntax_help(error.message()))
+                Problem::error(at, message, syntax_help(error.message(), language))
             })
             .collect();
         Self {
             source,
+            language,
             root: root.into_inner(),
             syntax,
         }
     }
 }
 
-fn syntax_help(message: &str) -> &'static str {
+fn syntax_help(message: &str, language: &Language) -> String {
+    let Language { list, strings, .. } = language;
     if message.starts_with("duplicate key") {
-        "say it once; a list of tables is written with two brackets, as in `[[policy]]`"
+        format!("say it once; a list of tables is written with two brackets, as in `{list}`")
     } else if message.contains("quoted") || message.contains("float") {
-        "write words and addresses in double quotes, as in \"drop\" or \"10.0.0.0/8\""
+        format!("write words and addresses in double quotes, as in {strings}")
     } else if message.contains("array") {
-        "write a list as [\"a\", \"b\"]: commas between, one closing bracket"
+        "write a list as [\"a\", \"b\"]: commas between, one closing bracket".into()
     } else if message.contains("boolean") {
-        "write true or false"
+        "write true or false".into()
     } else {
-        "write each setting as key = value in a line of its own"
+        "write each setting as key = value in a line of its own".into()
     }
 }
 
 /// Reads one document.
 #[derive(Debug)]
-pub(super) struct Reader<'s> {
+pub(crate) struct Reader<'s> {
     source: &'s Source,
+    language: &'static Language,
     /// Lines with a syntax error: what their values say is not to be judged.
     broken: HashSet<u32>,
     problems: Vec<Problem>,
 }
 
 impl<'s> Reader<'s> {
-    pub(super) fn new(document: &Document<'s>) -> Self {
+    pub(crate) fn new(document: &Document<'s>) -> Self {
         let broken = document.syntax.iter().map(|p| p.at.place.line).collect();
         Self {
             source: document.source,
+            language: document.language,
             broken,
             problems: Vec::new(),
         }
     }
 
     /// What was found wrong beyond the syntax.
-    pub(super) fn finish(self) -> Vec<Problem> {
+    pub(crate) fn finish(self) -> Vec<Problem> {
         self.problems
     }
 
-    pub(super) fn at(&self, span: Range<usize>) -> Excerpt {
+    pub(crate) fn at(&self, span: Range<usize>) -> Excerpt {
         self.source.excerpt(span)
     }
 
-    pub(super) fn report(&mut self, problem: Problem) {
+    pub(crate) fn report(&mut self, problem: Problem) {
         if !self.broken.contains(&problem.at.place.line) {
             self.problems.push(problem);
         }
     }
 
-    pub(super) fn error(
+    pub(crate) fn error(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -103,7 +108,17 @@ impl<'s> Reader<'s> {
         self.report(Problem::error(at, message, help));
     }
 
-    pub(super) fn note(
+    pub(crate) fn warning(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let at = self.at(span);
+        self.report(Problem::new(Severity::Warning, at, message, help));
+    }
+
+    pub(crate) fn note(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -114,7 +129,7 @@ impl<'s> Reader<'s> {
     }
 
     /// An error that is about two places.
-    pub(super) fn conflict(
+    pub(crate) fn conflict(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -128,30 +143,66 @@ impl<'s> Reader<'s> {
 
     /// That a key is missing from the table at `span`, unless it may have been lost to a syntax
     /// error.
-    pub(super) fn missing(&mut self, span: Range<usize>, message: String, key: &Key) {
+    pub(crate) fn missing(&mut self, span: Range<usize>, message: String, key: &Key) {
         if self.broken.is_empty() {
             self.error(span, message, format!("add {}", key.example));
         }
     }
 
+    /// Checks `version`; whether the rest of the file can be judged.
+    pub(crate) fn version(&mut self, document: &Document<'_>) -> bool {
+        let Some((key, value)) = document.root.get_key_value(VERSION.name) else {
+            let message = "the file doesn't say which version of the language it is in".into();
+            self.missing(0..0, message, &VERSION);
+            return true;
+        };
+        let DeValue::Integer(number) = value.get_ref() else {
+            return self
+                .wrong_type(value, &VERSION, "the number 1")
+                .unwrap_or(true);
+        };
+        if number.as_str() != "1" {
+            let message = format!(
+                "version {} of the language isn't known",
+                quoted(number.as_str())
+            );
+            self.error(value.span(), message, "write version = 1");
+            return false;
+        }
+        let others = document.root.iter().filter(|(other, _)| *other != key);
+        let first = others.min_by_key(|(other, _)| other.span().start);
+        if let Some((other, _)) = first.filter(|(other, _)| other.span().start < key.span().start) {
+            let before = self.at(other.span());
+            let message = "`version` must come first";
+            self.conflict(
+                key.span(),
+                message,
+                "move it to the top of the file",
+                before,
+                "before it",
+            );
+        }
+        true
+    }
+
     /// Reports the keys of `table` that the grammar doesn't have.
-    pub(super) fn keys(&mut self, table: &DeTable<'_>, grammar: &Grammar) {
+    pub(crate) fn keys(&mut self, table: &DeTable<'_>, grammar: &Grammar) {
         for (key, _) in table {
             let (name, span) = (key.get_ref().as_ref(), key.span());
             if grammar.keys.iter().any(|known| known.name == name) {
                 continue;
             }
             if grammar.later.contains(&name) {
-                self.error(span, not_yet(name), "remove it");
+                self.error(span, self.language.not_yet(name), "remove it");
             } else {
                 let message = format!("unknown key {} in {}", quoted(name), grammar.named());
-                self.error(span, message, grammar.instead_of(name));
+                self.error(span, message, grammar.instead_of(name, self.language));
             }
         }
     }
 
     /// A string.
-    pub(super) fn string<'v>(
+    pub(crate) fn string<'v>(
         &mut self,
         table: &'v DeTable<'_>,
         key: &Key,
@@ -163,9 +214,53 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// One word of a fixed set.
-    pub(super) fn word<T: Word>(&mut self, table: &DeTable<'_>, key: &Key) -> Option<Spanned<T>> {
+    /// What `parse` makes of a string, which says what is wrong with it otherwise.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &Key,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Spanned<T>> {
+        let text = self.string(table, key)?;
+        match parse(text.get_ref()) {
+            Ok(value) => Some(Spanned::new(text.span(), value)),
+            Err((message, help)) => {
+                self.error(text.span(), message, help);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, table: &DeTable<'_>, key: &Key) -> Option<Spanned<bool>> {
         let value = table.get(key.name)?;
+        match value.get_ref() {
+            DeValue::Boolean(truth) => Some(Spanned::new(value.span(), *truth)),
+            _ => self.wrong_type(value, key, "true or false"),
+        }
+    }
+
+    /// One word of a fixed set.
+    pub(crate) fn word<T: Word>(&mut self, table: &DeTable<'_>, key: &Key) -> Option<Spanned<T>> {
+        let value = table.get(key.name)?;
+        self.word_of(value, key)
+    }
+
+    /// A list of words of a fixed set; what isn't one is reported and left out.
+    pub(crate) fn words<T: Word>(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &Key,
+    ) -> Option<Vec<Spanned<T>>> {
+        let value = table.get(key.name)?;
+        let DeValue::Array(list) = value.get_ref() else {
+            return self.wrong_type(value, key, "a list in brackets");
+        };
+        let words = list.iter().filter_map(|item| self.word_of(item, key));
+        Some(words.collect())
+    }
+
+    fn word_of<T: Word>(&mut self, value: &Value<'_>, key: &Key) -> Option<Spanned<T>> {
         let words: Vec<_> = T::WORDS.iter().map(|word| word.as_word()).collect();
         let DeValue::String(text) = value.get_ref() else {
             let expected = format!("one of {}, in quotes", quoted_words(&words));
@@ -186,7 +281,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A whole number in `range`.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &mut self,
         table: &DeTable<'_>,
         key: &Key,
@@ -197,7 +292,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A list of whole numbers in `range`; what isn't one is reported and left out.
-    pub(super) fn integers(
+    pub(crate) fn integers(
         &mut self,
         table: &DeTable<'_>,
         key: &Key,
@@ -238,7 +333,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A list of strings; what isn't a string is reported and left out.
-    pub(super) fn strings<'v>(
+    pub(crate) fn strings<'v>(
         &mut self,
         table: &'v DeTable<'_>,
         key: &Key,
@@ -248,7 +343,7 @@ impl<'s> Reader<'s> {
     }
 
     /// As [`Reader::strings`], of the value itself.
-    pub(super) fn strings_of<'v>(
+    pub(crate) fn strings_of<'v>(
         &mut self,
         value: &'v Value<'_>,
         key: &Key,
@@ -268,8 +363,20 @@ impl<'s> Reader<'s> {
         Some(strings)
     }
 
+    /// A string, or a list of them.
+    pub(crate) fn one_or_more<'v>(
+        &mut self,
+        table: &'v DeTable<'_>,
+        key: &Key,
+    ) -> Option<Vec<Spanned<&'v str>>> {
+        match table.get(key.name)?.get_ref() {
+            DeValue::String(_) => Some(vec![self.string(table, key)?]),
+            _ => self.strings(table, key),
+        }
+    }
+
     /// A table, such as `[queues]`.
-    pub(super) fn table<'v>(
+    pub(crate) fn table<'v>(
         &mut self,
         table: &'v DeTable<'s>,
         key: &Key,
@@ -282,7 +389,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A list of tables, such as `[[policy]]`.
-    pub(super) fn tables<'v>(
+    pub(crate) fn tables<'v>(
         &mut self,
         table: &'v DeTable<'s>,
         key: &Key,
@@ -308,7 +415,7 @@ impl<'s> Reader<'s> {
     }
 
     /// That `value` has the wrong type. Always `None`.
-    pub(super) fn wrong_type<T>(
+    pub(crate) fn wrong_type<T>(
         &mut self,
         value: &Value<'_>,
         key: &Key,
@@ -334,6 +441,6 @@ impl<'s> Reader<'s> {
 }
 
 /// The words in double quotes, as they stand in a file.
-fn quoted_words(words: &[&str]) -> String {
+pub(crate) fn quoted_words(words: &[&str]) -> String {
     listed(words.iter().map(|word| format!("\"{word}\"")), "or")
 }

@@ -47,7 +47,7 @@ pub struct Related {
 }
 
 impl Problem {
-    pub(super) fn new(
+    pub(crate) fn new(
         severity: Severity,
         at: Excerpt,
         message: impl Into<String>,
@@ -62,11 +62,17 @@ impl Problem {
         }
     }
 
-    pub(super) fn error(at: Excerpt, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn error(at: Excerpt, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::new(Severity::Error, at, message, help)
     }
 
-    pub(super) fn related(mut self, at: Excerpt, label: impl Into<String>) -> Self {
+    /// That a file can't be used as a whole; `message` is about the path, which comes before.
+    pub(crate) fn of_file(path: &Path, message: &str, help: impl Into<String>) -> Self {
+        let message = format!("{} {message}", printable(path));
+        Self::error(Excerpt::whole(path), message, help)
+    }
+
+    pub(crate) fn related(mut self, at: Excerpt, label: impl Into<String>) -> Self {
         self.related = Some(Related {
             at,
             label: label.into(),
@@ -195,21 +201,37 @@ impl Problems {
         rendered.join("\n\n")
     }
 
-    pub(super) fn push(&mut self, problem: Problem) {
+    /// This one alone.
+    pub(crate) fn of(problem: Problem) -> Self {
+        Self {
+            list: vec![problem],
+        }
+    }
+
+    pub(crate) fn push(&mut self, problem: Problem) {
         self.list.push(problem);
     }
 
-    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+    pub(crate) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.list.extend(problems);
     }
 
     /// Puts them in the order of `files`, and within a file in that of the lines.
-    pub(super) fn sort(&mut self, files: &[&Path]) {
+    pub(crate) fn sort(&mut self, files: &[&Path]) {
         self.list.sort_by_key(|problem| {
             let place = &problem.at.place;
             let file = files.iter().position(|file| **file == *place.file);
             (file.unwrap_or(usize::MAX), place.line, place.column)
         });
+    }
+}
+
+impl FromIterator<Problems> for Problems {
+    fn from_iter<I: IntoIterator<Item = Self>>(several: I) -> Self {
+        let list = several.into_iter().flat_map(|problems| problems.list);
+        Self {
+            list: list.collect(),
+        }
     }
 }
 
@@ -222,7 +244,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// "1 policy", "2 policies", "0 errors".
-pub(super) fn counted(count: usize, word: &str) -> String {
+pub(crate) fn counted(count: usize, word: &str) -> String {
     match (count, word.strip_suffix('y'), word.strip_suffix('x')) {
         (1, ..) => format!("1 {word}"),
         (_, Some(stem), _) => format!("{count} {stem}ies"),

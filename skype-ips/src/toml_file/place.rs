@@ -52,12 +52,12 @@ pub struct Excerpt {
     pub text: String,
     /// The part meant, in bytes of `text`; `None` where `text` isn't the whole line.
     #[serde(skip)]
-    pub(super) span: Option<Range<usize>>,
+    pub(crate) span: Option<Range<usize>>,
 }
 
 impl Excerpt {
     /// The whole of a file.
-    pub(super) fn whole(file: impl AsRef<Path>) -> Self {
+    pub(crate) fn whole(file: impl AsRef<Path>) -> Self {
         Self {
             place: Place::whole(file),
             text: String::new(),
@@ -71,18 +71,18 @@ pub const LONG_LINE: usize = 4096;
 
 /// A file's text, and where its lines begin.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The file as it was named.
-    pub(super) path: Arc<Path>,
+    pub(crate) path: Arc<Path>,
     /// Its text, without a byte order mark.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Whether another file includes it.
-    pub(super) included: bool,
+    pub(crate) included: bool,
     lines: Vec<usize>,
 }
 
 impl Source {
-    pub(super) fn new(path: &Path, text: &str, included: bool) -> Self {
+    pub(crate) fn new(path: &Path, text: &str, included: bool) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
         let lines = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
@@ -96,12 +96,12 @@ impl Source {
     }
 
     /// The line, from 1, in which the byte `offset` stands.
-    pub(super) fn line(&self, offset: usize) -> u32 {
+    pub(crate) fn line(&self, offset: usize) -> u32 {
         self.lines.partition_point(|start| *start <= offset) as u32
     }
 
     /// What stands at `span`; of a span over several lines, its first line.
-    pub(super) fn excerpt(&self, span: Range<usize>) -> Excerpt {
+    pub(crate) fn excerpt(&self, span: Range<usize>) -> Excerpt {
         let line = self.line(span.start);
         let start = self.lines[line as usize - 1];
         let text = self.text[start..].lines().next().unwrap_or_default();
@@ -127,12 +127,12 @@ impl Source {
 
 /// The text between backquotes, safe to print: control characters escaped, and cut off after 60
 /// characters.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", clip(text))
 }
 
 /// The path, safe to print.
-pub(super) fn printable(path: &Path) -> String {
+pub(crate) fn printable(path: &Path) -> String {
     escape(&path.to_string_lossy())
 }
 
