@@ -73,12 +73,7 @@ fn label_key(label: &labels::Conversation) -> Key {
 fn told(label: &labels::Conversation) -> String {
     format!(
         "{:?} {} > {} ({}), {:?} packets, {:?} bytes",
-        label.protocol,
-        label.client,
-        label.server,
-        label.ground.what,
-        label.packets,
-        label.payload
+        label.protocol, label.client, label.server, label.ground.what, label.packets, label.payload
     )
 }
 
@@ -93,7 +88,11 @@ fn every_skype_conversation_is_found_and_nothing_else_is_accused() {
             match (label.label(), &conversation.detection) {
                 ("skype", None) => complaints.push(format!("missed: {}", told(label))),
                 ("other", Some(detection)) => {
-                    complaints.push(format!("accused by {:?}: {}", detection.evidence, told(label)));
+                    complaints.push(format!(
+                        "accused by {:?}: {}",
+                        detection.evidence,
+                        told(label)
+                    ));
                 }
                 _ => {}
             }
