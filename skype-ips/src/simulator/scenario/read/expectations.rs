@@ -10,8 +10,8 @@ use super::super::language::{
     BACKGROUND, DELIVERED, EXPECT, EXPECT_TABLE, FILE_STATE, IF_DROPPED, LONGEST_GAP, PATH,
     RELAYED, SEARCHES_ANSWERED, SERVED, SIGNED_IN, WHO,
 };
-use super::super::model::{Action, Expectation, Link, Nat, Settings, Wanted, What};
-use super::super::vocabulary::{IfDropped, Kind, Path, Side};
+use super::super::model::{Action, Expectation, Link, Settings, Wanted, What};
+use super::super::vocabulary::{IfDropped, Kind, Path};
 use super::Named;
 use super::names::Names;
 use super::networks::Network;
@@ -282,13 +282,11 @@ impl<'a> Cast<'a> {
             let link = party.link.map(|number| &self.links[number].value);
             link.is_some_and(Link::loses)
         };
-        let outside = self.members.iter().filter(|member| {
-            let network = self.network(member);
-            network.is_some_and(|network| {
-                network.side == Some(Side::Outside) && network.nat == Nat::None
-            })
-        });
-        match loses(party) || outside.into_iter().any(|member| loses(member)) {
+        let mut others = self
+            .members
+            .iter()
+            .filter(|member| matches!(member.kind, Some(Kind::InternetHost | Kind::Resolver)));
+        match loses(party) || others.any(|member| loses(member)) {
             true => NEARLY_ALL,
             false => 1.0,
         }
