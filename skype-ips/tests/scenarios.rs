@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use skype_ips::policy::{Problem, Problems, Severity};
+use skype_ips::simulator::play::play;
 use skype_ips::simulator::scenario::{self, Scenario};
 use tempfile::TempDir;
 
@@ -535,5 +536,44 @@ fn a_scenario_is_loaded_by_its_name_or_its_path() {
     assert!(
         folder.list()[0].message.contains("can't be read"),
         "{folder}"
+    );
+}
+
+#[test]
+fn the_first_scenarios_of_the_reference_reach_their_goals() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scenarios.md");
+    let text = fs::read_to_string(path).expect("docs/scenarios.md is there");
+    let mut blocks = 0;
+    for block in text.split("```toml\n").skip(1) {
+        let block = block.split("```").next().expect("the end of the example");
+        let scenario = parse(block).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(scenario.warnings.is_empty(), "{}", scenario.warnings);
+        let mut built = scenario::build(&scenario, 1);
+        let schedule = std::mem::take(&mut built.schedule);
+        play(&mut built.world, schedule, built.until, &mut |_, _| true);
+        for goal in scenario::judge(&scenario, &built.achieved()) {
+            assert!(goal.met, "{}: {goal:?}", scenario.name);
+        }
+        blocks += 1;
+    }
+    assert_eq!(blocks, 2);
+}
+
+#[test]
+fn a_proxy_has_a_password_for_all_or_for_nobody() {
+    let more = "[[party]]\nname = \"gate\"\nkind = \"proxy\"\nnetwork = \"internet\"\n\
+                [[party]]\nname = \"c\"\nkind = \"client\"\nnetwork = \"office\"\n\
+                proxy = { kind = \"http-password\", party = \"gate\" }";
+    let draft = Draft {
+        alice: "proxy = { kind = \"socks5\", party = \"gate\" }",
+        more,
+        ..Draft::default()
+    };
+    let found = problems(&draft.text());
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0]
+            .message
+            .contains("`gate` is to have a password and none")
     );
 }

@@ -9,6 +9,8 @@ mod model;
 mod plan;
 mod read;
 mod ready;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 pub use build::{Built, GATEWAY, achieved, build};

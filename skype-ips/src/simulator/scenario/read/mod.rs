@@ -26,6 +26,9 @@ use expectations::Cast;
 use names::Names;
 use networks::Network;
 
+#[cfg(test)]
+pub(super) use addresses::LAB;
+
 /// How long a scenario takes at least and at most.
 const DURATIONS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];
 
