@@ -20,6 +20,7 @@ mod nat;
 pub mod netns;
 mod outcome;
 mod packet;
+pub mod run;
 mod scratch;
 mod signals;
 mod tally;

@@ -6,6 +6,7 @@ mod generate;
 mod hold;
 mod list;
 mod replay;
+mod run;
 mod scenario;
 mod up;
 
@@ -27,6 +28,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::Args),
+    Run(run::Args),
     Replay(replay::Args),
     Generate(generate::Args),
     Up(up::Args),
@@ -78,6 +80,7 @@ impl Which {
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::List(args) => list::run(&args),
+        Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Generate(args) => generate::run(&args),
         Command::Up(args) => up::run(&args),
