@@ -14,7 +14,6 @@ mod daemon;
 mod decision;
 mod error;
 mod exchange;
-pub mod generate;
 pub mod hand;
 mod nat;
 pub mod netns;
@@ -35,7 +34,7 @@ use ipnet::IpNet;
 
 pub use error::LabError;
 pub use outcome::{Counts, LabStats, Outcome, Totals};
-pub use signals::catch as catch_signals;
+pub use signals::{catch as catch_signals, interrupted};
 pub use unprivileged::{again_in_user_namespace, in_user_namespace};
 
 use crate::capture::{Capture, CaptureError, Record};
