@@ -16,7 +16,12 @@ fn every_party_of_every_scenario_reaches_what_it_set_out_for() {
             .map(|goal| format!("{}: {}; found: {}", goal.party, goal.goal, goal.found))
             .collect()
     });
-    assert!(unmet.is_empty(), "{} goals:\n{}", unmet.len(), unmet.join("\n"));
+    assert!(
+        unmet.is_empty(),
+        "{} goals:\n{}",
+        unmet.len(),
+        unmet.join("\n")
+    );
 }
 
 #[test]

@@ -33,8 +33,19 @@ fn tshark_reads_every_packet_and_knows_what_was_meant() {
             let mut command = Command::new("tshark");
             // Checksums are validated; Skype's own dissector is off by default.
             command
-                .args(["-n", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"])
-                .args(["-o", "ip.check_checksum:TRUE", "--enable-heuristic", "skype_udp"])
+                .args([
+                    "-n",
+                    "-o",
+                    "udp.check_checksum:TRUE",
+                    "-o",
+                    "tcp.check_checksum:TRUE",
+                ])
+                .args([
+                    "-o",
+                    "ip.check_checksum:TRUE",
+                    "--enable-heuristic",
+                    "skype_udp",
+                ])
                 .arg("-r")
                 .arg(&path)
                 .args(["-Y", filter, "-T", "fields"]);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use super::super::endpoint::MEDIA_HEAD;
 use super::super::message::What;
 use crate::simulator::net::program::{Connection, Instant};
 
@@ -11,10 +12,10 @@ use crate::simulator::net::program::{Connection, Instant};
 const IDLE: Duration = Duration::from_secs(60);
 /// Seconds of a session's rate that may be carried at a stretch.
 const BURST: f64 = 2.0;
-/// Headers of IPv4 and UDP, which count as well.
-const HEADERS: usize = 28;
+/// What counts beside the media: headers of IPv4, UDP and the datagram's own.
+const HEADERS: usize = 28 + MEDIA_HEAD;
 
-/// Bytes a second that a relay carries of a session, both ways and with headers (Kho 2008; the
+/// Bytes a second that a relay carries of a session, both ways and with all headers (Kho 2008; the
 /// admin guides).
 const fn cap(what: What) -> f64 {
     match what {
@@ -50,7 +51,7 @@ pub(super) struct Relay {
     sessions: BTreeMap<u32, Carried>,
     /// Sessions of which anything was carried.
     pub(super) carried: u64,
-    /// Bytes of media that were carried.
+    /// Bytes that were carried, as packets have them.
     pub(super) bytes: u64,
 }
 
@@ -99,12 +100,12 @@ impl Relay {
             from if from == two => one,
             _ => return None,
         };
-        let cost = (len + HEADERS) as f64;
-        if carried.allowance < cost {
+        let bytes = len + HEADERS;
+        if carried.allowance < bytes as f64 {
             return None;
         }
-        carried.allowance -= cost;
-        self.bytes += len as u64;
+        carried.allowance -= bytes as f64;
+        self.bytes += bytes as u64;
         self.carried += u64::from(!carried.used);
         carried.used = true;
         Some(to)
@@ -177,7 +178,7 @@ mod tests {
         let stranger = Leg::Tcp(Connection(9));
         assert_eq!(relay.carry(START, 7, stranger, 100), None);
         assert_eq!(relay.join(START, 7, What::Voice, 3, stranger), None);
-        assert_eq!((relay.carried, relay.bytes), (1, 150));
+        assert_eq!((relay.carried, relay.bytes), (1, 150 + 2 * HEADERS as u64));
     }
 
     #[test]
@@ -203,7 +204,7 @@ mod tests {
             for count in 0..60 * 200 {
                 for from in [A, B] {
                     let to = relay.carry(step * count, 7, from, 200);
-                    bytes += to.map_or(0, |_| 228);
+                    bytes += to.map_or(0, |_| 200 + HEADERS as u64);
                 }
             }
             let most = (60 + 2) * cap;

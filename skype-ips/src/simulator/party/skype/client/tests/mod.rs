@@ -16,20 +16,25 @@ use crate::simulator::net::{
     Blocked, HostId, HostSpec, LinkSpec, NatKind, NetworkId, NetworkSpec, ProgramId, Side, World,
     WorldSpec,
 };
-use crate::simulator::party::{
-    Generation, ProxyUse, Server, ServerKind, User, background,
-};
+use crate::simulator::party::{Generation, ProxyUse, Server, ServerKind, User, background};
 use crate::simulator::play::{Schedule, Scheduled, play};
 use node::Node;
 
 const SECOND: Duration = Duration::from_secs(1);
-const NODES: [&str; 3] = ["203.0.113.10:40010", "203.0.113.11:40011", "203.0.113.12:40012"];
+const NODES: [&str; 3] = [
+    "203.0.113.10:40010",
+    "203.0.113.11:40011",
+    "203.0.113.12:40012",
+];
 const LOGIN: &str = "203.0.113.20:33033";
 const EVENT: &str = "203.0.113.21:12350";
 const WEB: &str = "203.0.113.22:80";
 const RESOLVER: &str = "203.0.113.23:53";
 /// Without and with a password.
-const PROXIES: [Ipv4Addr; 2] = [Ipv4Addr::new(203, 0, 113, 24), Ipv4Addr::new(203, 0, 113, 25)];
+const PROXIES: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(203, 0, 113, 24),
+    Ipv4Addr::new(203, 0, 113, 25),
+];
 
 fn end(text: &str) -> SocketAddrV4 {
     text.parse().expect("an address and port")
@@ -146,7 +151,11 @@ impl Net {
             subnet: fill(subnet).parse().expect("a network"),
             router,
             translated: matches!(place, Place::Translated),
-            blocked: if inside { self.blocked } else { Blocked::default() },
+            blocked: if inside {
+                self.blocked
+            } else {
+                Blocked::default()
+            },
         });
         let host = self.world.add_host(HostSpec {
             address: fill(address).parse().expect("an address"),
