@@ -577,3 +577,18 @@ fn a_proxy_has_a_password_for_all_or_for_nobody() {
             .contains("`gate` is to have a password and none")
     );
 }
+
+#[test]
+fn there_is_an_end_to_how_much_is_read() {
+    let group = "[[party]]\nname = \"c\"\nkind = \"client\"\nnetwork = \"internet\"\ncount = 999";
+    let text = format!("{}[[party]]\nname = \"d\"\n", Draft::default().text());
+    let text = text.replace("198.51.100.0/24", "198.18.0.0/16");
+    let found = problems(&text.replace("[[party]]\nname = \"d\"", group));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].message.contains("more than 1000 parties"));
+    let signs_in = "[[action]]\nat = \"1 s\"\nparty = \"c\"\ndo = \"sign-in\"\n";
+    let many = format!("{}\n{}", group.replace("999", "900"), signs_in.repeat(12));
+    let found = problems(&text.replace("[[party]]\nname = \"d\"", &many));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].message.contains("more than 10000 actions"));
+}

@@ -1,5 +1,6 @@
 //! Whether parties achieved what was expected of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -127,11 +128,18 @@ impl<'a> Judge<'a> {
 
     /// Those that `party` has calls, or files, with.
     fn others(self, party: usize, wanted: fn(&What) -> Option<usize>) -> Vec<usize> {
-        let mut others: Vec<_> = (0..self.scenario.parties.len())
-            .filter(|other| self.ordered(party, *other, wanted) > 0)
+        let actions = self.scenario.actions.iter();
+        let others: BTreeSet<_> = actions
+            .filter_map(|action| {
+                let with = wanted(&action.what)?;
+                match party {
+                    _ if party == action.party => Some(with),
+                    _ if party == with => Some(action.party),
+                    _ => None,
+                }
+            })
             .collect();
-        others.dedup();
-        others
+        others.into_iter().collect()
     }
 
     fn calls_with(self, party: usize, other: usize) -> Vec<&'a CallFigures> {

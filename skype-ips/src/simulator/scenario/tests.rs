@@ -3,7 +3,7 @@
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::plan::Plan;
+use super::read::LAB;
 use super::*;
 use crate::simulator::party::{CallFigures, Direction, Figures, FileFigures, Order};
 
@@ -213,5 +213,5 @@ fn what_the_gateway_does_not_see_is_not_said_to_fail() {
 
 #[test]
 fn the_lab_keeps_the_gateways_address_for_itself() {
-    assert!(super::read::LAB.contains(&GATEWAY));
+    assert!(LAB.contains(&GATEWAY));
 }

@@ -18,6 +18,9 @@ use super::networks::Network;
 use super::parties::Party;
 use crate::toml_file::{Reader, Share, Size, Word, quantity, quoted};
 
+/// Most expectations of a file, of each party by itself.
+const MAX_EXPECTATIONS: usize = 10_000;
+
 /// The share that arrives of a call, and that is answered of questions, if nothing is wrong.
 const NEARLY_ALL: f64 = 0.95;
 
@@ -53,7 +56,14 @@ pub(super) fn read<'s>(
     let mut list = Vec::new();
     for (table, header) in reader.tables(root, &EXPECT) {
         reader.keys(table, &EXPECT_TABLE);
-        list.extend(expectation(reader, table, &header, names, cast));
+        let more = expectation(reader, table, &header, names, cast);
+        if list.len() + more.len() > MAX_EXPECTATIONS {
+            let message =
+                format!("more than {MAX_EXPECTATIONS} expectations, of each party by itself");
+            reader.error(header, message, "take some out, or name fewer parties");
+            break;
+        }
+        list.extend(more);
     }
     natural(cast, &mut list);
     list

@@ -103,14 +103,15 @@ pub(super) fn read<'s>(
     let mut total = 0;
     for (table, header) in tables {
         reader.keys(table, &PARTY_TABLE);
-        let party = party(reader, table, &header, networks, links, names);
-        let before = total;
-        total += party.wish.count;
-        if before <= MAX_PARTIES && total > MAX_PARTIES {
+        let count = reader.integer(table, &COUNT, 1..=MAX_PARTIES);
+        let count = count.map(Spanned::into_inner);
+        total += count.unwrap_or(1);
+        if total > MAX_PARTIES {
             let message = format!("more than {MAX_PARTIES} parties");
             reader.error(header, message, "take some out, or write smaller groups");
+            break;
         }
-        parties.push(party);
+        parties.push(party(reader, table, &header, networks, links, names, count));
     }
     parties
 }
@@ -122,10 +123,9 @@ fn party(
     networks: &mut [Named<Network>],
     links: &mut [Named<Link>],
     names: &mut Names,
+    count: Option<u32>,
 ) -> Party {
-    let count = reader.integer(table, &COUNT, 1..=MAX_PARTIES);
-    let is_group = count.is_some();
-    let count = count.map_or(1, Spanned::into_inner);
+    let (is_group, count) = (count.is_some(), count.unwrap_or(1));
     let name = name(reader, table, header, names, count, is_group);
     let kind = reader.word::<Kind>(table, &KIND);
     if !table.contains_key(KIND.name) {
