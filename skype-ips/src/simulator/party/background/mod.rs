@@ -16,6 +16,8 @@ mod https;
 mod numbers;
 mod pace;
 mod peer_wire;
+mod quic;
+mod quic_talk;
 mod reliable;
 mod rtp;
 mod seal;
@@ -203,6 +205,7 @@ pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) ->
         Kind::Ssh => Box::new(ssh_user::User::new(sites)),
         Kind::BitTorrent => Box::new(bittorrent::Client::new(sites)),
         Kind::WebRtc => Box::new(talks::DatagramClient::<webrtc::Call>::new(sites, ())),
+        Kind::Quic => Box::new(talks::DatagramClient::<quic_talk::Client>::new(sites, ())),
         Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites, ())),
         _ => Box::new(tally::Silent),
     }
@@ -218,6 +221,7 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
         Kind::Ssh => Box::new(streams::StreamServer::<ssh::Server>::new(port)),
         Kind::BitTorrent => Box::new(bittorrent::Seeder::new(port)),
         Kind::WebRtc => Box::new(talks::DatagramServer::<webrtc::Call>::new(port)),
+        Kind::Quic => Box::new(talks::DatagramServer::<quic_talk::Server>::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
         _ => Box::new(tally::Silent),
     }

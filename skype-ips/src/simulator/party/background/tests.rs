@@ -166,6 +166,7 @@ fn streams_are_whole_over_a_lossy_link_too() {
         (Kind::Http, "HTTP"),
         (Kind::Https, "TLS"),
         (Kind::Ssh, "SSH"),
+        (Kind::Quic, "QUIC"),
     ] {
         for seed in 0..3 {
             let exchanges = run(kind, seed, LOSSY, 60).of(what);
