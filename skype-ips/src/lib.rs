@@ -24,3 +24,4 @@ pub mod recent;
 pub mod replay;
 pub mod simulator;
 pub mod telemetry;
+mod toml_file;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::explain::Explanation;
 use super::gateway::Gateway;
 use super::model::PolicySet;
-use super::place::{Excerpt, printable};
 use super::places::Places;
-use super::problems::{Problem, Problems, counted};
 use super::read::{self, Pack};
 use super::vocabulary::InterfaceSide;
 use crate::detect::knowledge::Knowledge;
+use crate::toml_file::{Excerpt, printable};
+use crate::toml_file::{Problem, Problems, counted};
 
 /// Everything that the files of a configuration say.
 #[derive(Clone, Debug)]

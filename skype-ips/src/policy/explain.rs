@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::config::Config;
 use super::model::to_mapped;
-use super::place::Place;
 use super::vocabulary::{Action, Class, Confidence, Mode, Role};
+use crate::toml_file::Place;
 
 /// What a configuration means for one host.
 #[derive(Clone, Debug, Serialize)]

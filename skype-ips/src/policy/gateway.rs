@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::place::Place;
 use super::vocabulary::{ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure};
+use crate::toml_file::Place;
 
 /// The gateway's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

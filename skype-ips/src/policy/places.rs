@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::place::Place;
+use crate::toml_file::Place;
 
 /// Where the parts of a configuration were said.
 #[derive(Clone, Debug, Default)]

@@ -1,55 +1,8 @@
 //! The words of the policy language, and their numbers in the kernel's tables.
 
-use serde::Serialize;
 use skype_ips_common::layout::{self, action};
 
-/// A set of words that a configuration key can take.
-pub(super) trait Word: Copy + 'static {
-    /// Every value.
-    const WORDS: &'static [Self];
-
-    /// The value's word.
-    fn as_word(self) -> &'static str;
-}
-
-/// Declares an enum whose variants have a word in policies and reports, and a number in tables.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Every value, in the order of their numbers.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word in policies and reports.
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// The value of a word.
-            pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.word() == word)
-            }
-        }
-
-        impl Word for $name {
-            const WORDS: &'static [Self] = Self::ALL;
-
-            fn as_word(self) -> &'static str {
-                self.word()
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-    };
-}
+use crate::toml_file::words;
 
 words! {
     /// What kind of Skype traffic a flow carries.

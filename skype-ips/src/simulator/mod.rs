@@ -13,4 +13,5 @@ pub mod net;
 pub mod party;
 pub mod play;
 pub mod record;
+pub mod scenario;
 pub mod speech;

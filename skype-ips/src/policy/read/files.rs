@@ -1,19 +1,16 @@
 //! Reads the files of a configuration, and those that they include.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::super::place::{Excerpt, Source, printable, quoted};
-use super::super::problems::{Problem, Severity};
-use super::language::INCLUDE;
-use super::reader::{Document, Reader};
-
-/// The largest file that is read, bytes.
-pub const MAX_FILE: u64 = 1 << 20;
+use super::language::{INCLUDE, LANGUAGE};
+use crate::toml_file::{
+    Document, Excerpt, Problem, Reader, Severity, Source, printable, quoted, read_limited,
+};
 
 /// Most files of one configuration.
 const MAX_FILES: usize = 1024;
@@ -89,7 +86,7 @@ impl Files {
 
     /// What a file's `include` says, and where.
     fn includes(&mut self, source: &Source) -> Vec<(String, Excerpt)> {
-        let document = Document::parse(source);
+        let document = Document::parse(source, &LANGUAGE);
         let mut reader = Reader::new(&document);
         let patterns = reader
             .strings(&document.root, &INCLUDE)
@@ -161,26 +158,6 @@ fn shown(folder: &Path) -> String {
         true => "this folder".into(),
         false => printable(folder),
     }
-}
-
-/// The file's bytes, or what is wrong with it and what to do.
-fn read_limited(path: &Path) -> Result<Vec<u8>, (String, &'static str)> {
-    let unreadable = |error: io::Error| {
-        let help = match error.kind() {
-            io::ErrorKind::NotFound => "name a file that is there",
-            io::ErrorKind::PermissionDenied => "run this as a user who may read it",
-            _ => "name a readable TOML file",
-        };
-        (format!("can't be read: {error}"), help)
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes);
-    if read.map_err(unreadable)? as u64 > MAX_FILE {
-        let message = format!("is larger than {MAX_FILE} bytes (1 MiB), the most that is read");
-        return Err((message, "split it and `include` the parts"));
-    }
-    Ok(bytes)
 }
 
 /// The files of `folder` whose names match `pattern`, by name; hidden files only where the

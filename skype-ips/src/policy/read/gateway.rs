@@ -8,14 +8,13 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::super::gateway::{Failure, Gateway, Interface, Queues};
-use super::super::place::{Excerpt, Place, quoted};
 use super::super::vocabulary::OnFailure;
 use super::language::{
     CONNTRACK, COUNT, DAEMON_DOWN, FAILURE, FAILURE_TABLE, FIRST, HOOK, INTERFACE, INTERFACE_NAME,
-    INTERFACE_TABLE, INTERNAL_ERROR, Key, LENGTH, MARKS, MARKS_TABLE, MASK, MESSAGE_LOST, MODE,
+    INTERFACE_TABLE, INTERNAL_ERROR, LENGTH, MARKS, MARKS_TABLE, MASK, MESSAGE_LOST, MODE,
     PUBLIC_ADDRESSES, QUEUE_FULL, QUEUES, QUEUES_TABLE, SIDE, ZONE,
 };
-use super::reader::Reader;
+use crate::toml_file::{Excerpt, Key, Place, Reader, quoted};
 
 /// Mark bits that other programs are known to use.
 const OTHER_MARKS: &[(u32, &str)] = &[

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-use super::super::place::{Excerpt, quoted};
-use super::language::{GROUPS, Key};
-use super::reader::Reader;
+use super::language::GROUPS;
 use super::subnet;
+use crate::toml_file::{Excerpt, Key, NAME_HELP, Reader, is_name, quoted};
 
 /// A group.
 #[derive(Debug)]
@@ -74,13 +73,4 @@ pub(super) fn read<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>, groups: &mut
             groups.insert(name.to_string(), Group { at, nets });
         }
     }
-}
-
-/// What names are made of.
-pub(super) const NAME_HELP: &str = "write 1 to 64 small letters, digits and `-`";
-
-/// Whether `name` is made of `[a-z0-9-]`.
-pub(super) fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !name.is_empty() && name.len() <= 64 && name.bytes().all(fits)
 }

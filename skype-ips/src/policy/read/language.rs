@@ -1,32 +1,11 @@
 //! The configuration language: every table, every key this version reads, and every word of the
 //! language that it doesn't enforce yet.
 
-use super::super::place::quoted;
+use crate::toml_file::{Grammar, Key, Language, keys};
 
-/// A key, with an example of how to write it.
-#[derive(Debug)]
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) example: &'static str,
-}
-
-/// A table: its keys, and the words that belong in it but are refused for now.
-#[derive(Debug)]
-pub(super) struct Grammar {
-    /// How its header is written; empty for the file itself.
-    pub(super) header: &'static str,
-    pub(super) keys: &'static [&'static Key],
-    pub(super) later: &'static [&'static str],
-}
-
-macro_rules! keys {
-    ($($constant:ident = $name:literal, $example:literal;)+) => {
-        $(pub(super) const $constant: Key = Key { name: $name, example: $example };)+
-    };
-}
+pub(super) use crate::toml_file::VERSION;
 
 keys! {
-    VERSION = "version", "version = 1";
     INCLUDE = "include", "include = [\"policies/*.toml\"]";
     MODE = "mode", "mode = \"monitor\"";
     HOOK = "hook", "hook = \"auto\"";
@@ -222,8 +201,16 @@ pub(super) const STUN_TABLE: Grammar = Grammar {
 /// Actions, alone or as the key of a table, that are refused for now.
 pub(super) const LATER_ACTIONS: &[&str] = &["reject", "throttle"];
 
+/// The policy language, and that of detection packs.
+pub(super) const LANGUAGE: Language = Language {
+    name: "policy",
+    tables: TABLES,
+    list: "[[policy]]",
+    strings: "\"drop\" or \"10.0.0.0/8\"",
+};
+
 /// Every table.
-pub(super) const TABLES: &[&Grammar] = &[
+const TABLES: &[&Grammar] = &[
     &FILE,
     &INTERFACE_TABLE,
     &QUEUES_TABLE,
@@ -236,91 +223,9 @@ pub(super) const TABLES: &[&Grammar] = &[
     &STUN_TABLE,
 ];
 
-impl Key {
-    /// Whether its value is a table with keys of its own.
-    #[cfg(test)]
-    fn is_table(&self) -> bool {
-        self.example.starts_with('[')
-    }
-}
-
-impl Grammar {
-    /// The table in a sentence.
-    pub(super) fn named(&self) -> String {
-        if self.header.is_empty() {
-            "the file itself".into()
-        } else {
-            format!("`{}`", self.header)
-        }
-    }
-
-    /// What to write instead of a key that this table doesn't have.
-    pub(super) fn instead_of(&self, key: &str) -> String {
-        if let Some(near) = nearest(key, self.keys.iter().map(|key| key.name)) {
-            return format!("did you mean `{near}`?");
-        }
-        let elsewhere = TABLES
-            .iter()
-            .filter(|table| table.header != self.header)
-            .find(|table| table.keys.iter().any(|known| known.name == key));
-        match elsewhere {
-            Some(table) if table.header.is_empty() => format!(
-                "{} belongs at the top of the file, before the first `[` header",
-                quoted(key)
-            ),
-            Some(table) => format!("{} belongs in {}", quoted(key), table.named()),
-            None => {
-                let keys = listed(self.keys.iter().map(|key| format!("`{}`", key.name)), "and");
-                format!("the keys of {} are {keys}", self.named())
-            }
-        }
-    }
-}
-
-/// That a word is part of the language and not enforced yet.
-pub(super) fn not_yet(word: &str) -> String {
-    format!(
-        "{} is part of the policy language, but this version doesn't enforce it yet",
-        quoted(word)
-    )
-}
-
-/// The nearest of `known` to `word`, if it is near enough to be what was meant.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    if word.len() > 64 {
-        return None;
-    }
-    let word = word.trim().to_lowercase().replace(['_', ' '], "-");
-    known
-        .map(|known| (strsim::osa_distance(&word, known), known))
-        .filter(|(distance, known)| *distance <= known.len().div_ceil(3).min(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// The items as a list, with `and` or `or` before the last.
-pub(super) fn listed(items: impl IntoIterator<Item = String>, conjunction: &str) -> String {
-    let mut items: Vec<_> = items.into_iter().collect();
-    match items.pop() {
-        Some(last) if items.is_empty() => last,
-        Some(last) => format!("{} {conjunction} {last}", items.join(", ")),
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn slips_find_their_word_and_other_words_find_none() {
-        let known = || ["daemon-down", "queue-full", "mode", "hook"].into_iter();
-        assert_eq!(nearest("daemon_down", known()), Some("daemon-down"));
-        assert_eq!(nearest("Mode", known()), Some("mode"));
-        assert_eq!(nearest("queu-fulll", known()), Some("queue-full"));
-        assert_eq!(nearest("colour", known()), None);
-        assert_eq!(nearest(&"m".repeat(1 << 20), known()), None);
-    }
 
     #[test]
     fn no_word_is_both_read_and_refused() {

@@ -6,7 +6,6 @@ mod groups;
 mod language;
 mod packs;
 mod policies;
-mod reader;
 mod subnet;
 
 use std::fmt::Write;
@@ -14,22 +13,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use toml::de::DeValue;
 
 use super::config::{Config, FileSummary};
 use super::gateway::Gateway;
 use super::model::{MAX_PREFIXES, PolicySet};
-use super::place::{Excerpt, Place, Source, quoted};
 use super::places::Places;
-use super::problems::{Problem, Problems, Severity};
 use crate::detect::knowledge::Knowledge;
+use crate::toml_file::{
+    Document, Excerpt, Place, Problem, Problems, Reader, Severity, Source, quoted,
+};
 use files::Files;
-pub use files::MAX_FILE;
 use groups::Groups;
-use language::{FILE, GATEWAY_KEYS, PACK, VERSION};
+use language::{FILE, GATEWAY_KEYS, LANGUAGE, PACK};
 pub use packs::Pack;
 use policies::Policies;
-use reader::{Document, Reader};
 
 /// Reads a configuration from files and those that they include.
 ///
@@ -65,10 +62,10 @@ fn assemble(files: Files) -> Result<Config, Problems> {
     let mut documents = Vec::new();
     let mut groups = Groups::new();
     for source in &sources {
-        let document = Document::parse(source);
+        let document = Document::parse(source, &LANGUAGE);
         problems.extend(document.syntax.iter().cloned());
         let mut reader = Reader::new(&document);
-        if version(&mut reader, &document) {
+        if reader.version(&document) {
             let before = groups.len();
             groups::read(&mut reader, &document.root, &mut groups);
             documents.push((document, groups.len() - before));
@@ -168,42 +165,6 @@ fn wrong_amount(policies: &PolicySet, first_file: &Path) -> Option<Problem> {
             format!("{prefixes} prefixes are more than the {MAX_PREFIXES} that the kernel holds");
         Problem::error(at, message, "write shorter prefixes that cover several")
     })
-}
-
-/// Checks `version`; whether the rest of the file can be judged.
-fn version(reader: &mut Reader<'_>, document: &Document<'_>) -> bool {
-    let Some((key, value)) = document.root.get_key_value(VERSION.name) else {
-        let message = "the file doesn't say which version of the language it is in".into();
-        reader.missing(0..0, message, &VERSION);
-        return true;
-    };
-    let DeValue::Integer(number) = value.get_ref() else {
-        return reader
-            .wrong_type(value, &VERSION, "the number 1")
-            .unwrap_or(true);
-    };
-    if number.as_str() != "1" {
-        let message = format!(
-            "version {} of the language isn't known",
-            quoted(number.as_str())
-        );
-        reader.error(value.span(), message, "write version = 1");
-        return false;
-    }
-    let others = document.root.iter().filter(|(other, _)| *other != key);
-    let first = others.min_by_key(|(other, _)| other.span().start);
-    if let Some((other, _)) = first.filter(|(other, _)| other.span().start < key.span().start) {
-        let before = reader.at(other.span());
-        let message = "`version` must come first";
-        reader.conflict(
-            key.span(),
-            message,
-            "move it to the top of the file",
-            before,
-            "before it",
-        );
-    }
-    true
 }
 
 /// Where a file first says something about the gateway.

@@ -6,17 +6,15 @@ use std::path::Path;
 use skype_ips_common::prefilter;
 use toml::de::DeTable;
 
-use super::super::place::{Source, quoted};
-use super::super::problems::counted;
 use super::language::{
-    ATTRIBUTES, BOOTSTRAP, BOOTSTRAP_HOSTS, BOOTSTRAP_TABLE, EITHER, NAMES, NAMES_TABLE, PACK,
-    PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION, SHARED, SKYPE, STUN, STUN_TABLE, TEAMS,
-    nearest,
+    ATTRIBUTES, BOOTSTRAP, BOOTSTRAP_HOSTS, BOOTSTRAP_TABLE, EITHER, LANGUAGE, NAMES, NAMES_TABLE,
+    PACK, PACK_FILE, PACK_NAME, PACK_TABLE, PREDICATES, REVISION, SHARED, SKYPE, STUN, STUN_TABLE,
+    TEAMS,
 };
-use super::reader::{Document, Reader};
 use crate::detect::knowledge::Knowledge;
 use crate::detect::names::{Owner, normal};
 use crate::policy::to_mapped;
+use crate::toml_file::{Document, Reader, Source, counted, nearest, quoted};
 
 /// The packs that come with the program.
 const BUILT_IN: [(&str, &str); 2] = [
@@ -226,7 +224,7 @@ pub(super) fn together(loaded: Vec<(Pack, Knowledge)>) -> Knowledge {
             continue;
         }
         let source = Source::new(Path::new(name), text, true);
-        let document = Document::parse(&source);
+        let document = Document::parse(&source, &LANGUAGE);
         // A test holds that these texts have no problem.
         all.add(read(&document, &mut Reader::new(&document)).1);
     }
@@ -244,7 +242,7 @@ mod tests {
     fn the_built_in_packs_are_right_and_called_by_their_files() {
         for (name, text) in BUILT_IN {
             let source = Source::new(Path::new(name), text, true);
-            let document = Document::parse(&source);
+            let document = Document::parse(&source, &LANGUAGE);
             let mut reader = Reader::new(&document);
             let (pack, _) = read(&document, &mut reader);
             assert_eq!(pack.map(|pack| pack.name).as_deref(), Some(name));

@@ -9,16 +9,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::model::Policy;
-use super::super::place::{Excerpt, quoted};
 use super::super::places::{PolicyPlaces, SubnetPlace};
 use super::super::vocabulary::{Action, Confidence, Mode};
-use super::groups::{Groups, NAME_HELP, is_name};
+use super::groups::Groups;
 use super::language::{
-    AMBIGUOUS, CONFIDENCE, DEFAULT, Key, LATER_ACTIONS, NAME, POLICY, POLICY_MODE, POLICY_TABLE,
-    SUBNETS, nearest, not_yet,
+    AMBIGUOUS, CONFIDENCE, DEFAULT, LANGUAGE, LATER_ACTIONS, NAME, POLICY, POLICY_MODE,
+    POLICY_TABLE, SUBNETS,
 };
-use super::reader::Reader;
 use super::subnet;
+use crate::toml_file::{Excerpt, Key, NAME_HELP, Reader, is_name, nearest, quoted};
 
 /// The policies of all files, and what they have taken.
 #[derive(Debug)]
@@ -200,7 +199,7 @@ impl<'g> Policies<'g> {
         reader: &mut Reader<'_>,
         at: Range<usize>,
         name: &str,
-    ) -> Vec<(IpNet, Option<(String, super::super::place::Place)>)> {
+    ) -> Vec<(IpNet, Option<(String, crate::toml_file::Place)>)> {
         let Some(group) = self.groups.get(name) else {
             let message = format!("there is no group {}", quoted(name));
             let help = match nearest(name, self.groups.keys().map(String::as_str)) {
@@ -250,7 +249,7 @@ fn action(reader: &mut Reader<'_>, table: &DeTable<'_>, key: &Key) -> Option<Spa
         Some(word) => {
             reader.error(
                 value.span(),
-                not_yet(word),
+                LANGUAGE.not_yet(word),
                 "write \"allow\", \"alert\" or \"drop\"",
             );
             None

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::model::MAPPED;
-use super::super::place::quoted;
+use crate::toml_file::quoted;
 
 /// The prefix that `text` names, or what is wrong with it and what to write instead.
 pub(super) fn parse(text: &str) -> Result<IpNet, (String, String)> {

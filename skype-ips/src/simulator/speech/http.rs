@@ -75,10 +75,46 @@ fn check(request: String) -> Vec<Turn> {
     vec![Turn::client(request), Turn::server(answer)]
 }
 
+/// Lengths of the answer to a version check, bytes (Adami).
+pub const ANSWER_LENGTHS: [usize; 3] = [167, 169, 175];
+
+/// The answer to a version check, of `len` bytes: there is no newer version.
+///
+/// # Panics
+/// If it can't be as short.
+pub fn version_answer(len: usize) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nServer: Apache\r\nContent-Type: text/html\r\n\
+                Cache-Control: no-cache\r\nConnection: close\r\nContent-Length: 1\r\nETag: \"";
+    let tail = "\"\r\n\r\n0";
+    let tag = len.checked_sub(head.len() + tail.len());
+    let tag = "0".repeat(tag.expect("long enough"));
+    [head, &tag, tail].concat().into_bytes()
+}
+
+/// What a Skype listener says that is asked for a page (Bonfiglio).
+pub const NOT_IMPLEMENTED: &str = "HTTP/1.0 501 Not Implemented\r\n\r\n";
+
 /// A stranger asks a Skype listener for a page, and what the listener says (Bonfiglio).
 pub fn page_from_listener() -> Vec<Turn> {
     vec![
         Turn::client("GET / HTTP/1.0\r\n\r\n"),
-        Turn::server("HTTP/1.0 501 Not Implemented\r\n\r\n"),
+        Turn::server(NOT_IMPLEMENTED),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_to_version_checks_have_the_recorded_lengths() {
+        for len in ANSWER_LENGTHS {
+            let answer = version_answer(len);
+            assert_eq!(answer.len(), len);
+            let mut headers = [httparse::EMPTY_HEADER; 16];
+            let mut response = httparse::Response::new(&mut headers);
+            let head = response.parse(&answer).expect("HTTP");
+            assert_eq!(head, httparse::Status::Complete(len - 1));
+        }
+    }
 }

@@ -56,6 +56,40 @@ impl Opening {
     }
 }
 
+/// What the first message of an opening says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    /// The IV in front of it.
+    pub iv: u32,
+    /// Its number.
+    pub sequence: u16,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Reads the first [`SHORTEST`] bytes of an opening with the first ten bytes of the keystream that
+/// belongs to its IV; `None` if it is none.
+pub fn first(bytes: &[u8; SHORTEST], keystream: impl FnOnce(u32) -> [u8; 10]) -> Option<First> {
+    let (iv, cipher) = bytes.split_first_chunk()?;
+    let iv = u32::from_be_bytes(*iv);
+    let mut clear = keystream(iv);
+    clear.iter_mut().zip(cipher).for_each(|(a, b)| *a ^= b);
+    match clear {
+        [high, low, 0, 0, 0, 1, 0, 0, 0, kind] => Some(First {
+            iv,
+            sequence: u16::from_be_bytes([high, low]),
+            kind: Kind(kind),
+        }),
+        _ => None,
+    }
+}
+
+/// Bytes of the second message, whose first one is this, under the first of the keystream; with
+/// its length in front.
+pub fn second_len(byte: u8, key: u8) -> usize {
+    1 + usize::from((byte ^ key) / 2)
+}
+
 /// One end's opening with `padding` bytes, its IV and padding out of its generator.
 pub fn opening(generator: &mut Generator, rng: &mut fastrand::Rng, padding: usize) -> Vec<u8> {
     let opening = Opening {
@@ -133,5 +167,29 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut generator = Generator::new(9);
         assert_eq!(short_opening(&mut generator, &mut rng).len(), SHORTEST);
+    }
+
+    #[test]
+    fn an_opening_is_read_with_its_keystream_alone() {
+        let opening = Opening {
+            iv: 0x0102_0304,
+            sequence: 0x1234,
+            kind: Kind(0x0f),
+            unknown: 9,
+            padding: Some(vec![7; 20]),
+        };
+        let keystream: Vec<u8> = (50..80).collect();
+        let bytes = opening.encode(&keystream);
+        let head = bytes.first_chunk().expect("long enough");
+        let said = First {
+            iv: opening.iv,
+            sequence: opening.sequence,
+            kind: opening.kind,
+        };
+        let key = *keystream.first_chunk().expect("long enough");
+        assert_eq!(first(head, |_| key), Some(said));
+        assert_eq!(first(head, |_| [0; 10]), None);
+        let len = second_len(bytes[SHORTEST], keystream[0]);
+        assert_eq!(bytes.len(), SHORTEST + len);
     }
 }

@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use super::udp::{self, FRAGMENT_HEAD, FRAGMENT_LEN, Noise, Part};
 use super::{Generator, noise};
@@ -74,7 +75,7 @@ impl Process {
     }
 
     /// The next message ID: two on, in bursts now and then one (measured).
-    fn id(&mut self, rng: &mut fastrand::Rng) -> u16 {
+    pub fn id(&mut self, rng: &mut fastrand::Rng) -> u16 {
         let id = self.next_id;
         self.next_id = id.wrapping_add(if rng.u8(..) < 16 { 1 } else { 2 });
         id
@@ -110,30 +111,44 @@ impl Process {
         udp::resend(sent.id, noise, challenge, destination, sent.check, &cipher)
     }
 
-    /// The two sets of fragments that answer a search: each an IV of exactly two steps after the
-    /// other, the second set under the next ID (measured). `len` is the bytes of data in a set, of
-    /// which 128 parts are sent at most.
+    /// The two sets of fragments that answer a search, of `len` bytes of data each.
     pub fn fragments(&mut self, rng: &mut fastrand::Rng, request: u16, len: usize) -> Vec<Vec<u8>> {
-        let id = self.id(rng);
-        self.next_id = id.wrapping_add(2);
+        let sealed = |rng: &mut fastrand::Rng, _, _, range: Range<usize>| {
+            (rng.u32(..), noise(rng, range.len()))
+        };
+        self.fragment_sets(rng, request, [len; 2], sealed)
+    }
+
+    /// The two sets of fragments that answer a search: each an IV of exactly two steps after the
+    /// other, the second set under the next ID (measured). `lens` is the bytes of data in each set,
+    /// of which 128 parts are sent at most; `seal` gives the checksum and the ciphertext of a range
+    /// of them for a part and its IV.
+    pub fn fragment_sets(
+        &mut self,
+        rng: &mut fastrand::Rng,
+        request: u16,
+        lens: [usize; 2],
+        mut seal: impl FnMut(&mut fastrand::Rng, Part, u32, Range<usize>) -> (u32, Vec<u8>),
+    ) -> Vec<Vec<u8>> {
+        let first = self.id(rng);
+        self.next_id = first.wrapping_add(2);
         let most = FRAGMENT_LEN - FRAGMENT_HEAD;
-        let len = len.min(128 * most);
-        let parts = len.div_ceil(most).max(1);
-        let mut datagrams = Vec::with_capacity(2 * parts);
-        for id in [id, id.wrapping_add(1)] {
+        let mut datagrams = Vec::new();
+        for (id, len) in [first, first.wrapping_add(1)].into_iter().zip(lens) {
+            let len = len.min(128 * most);
+            let parts = len.div_ceil(most).max(1);
             for index in 0..parts {
                 self.generator.advance(1);
                 let iv = self.generator.word();
-                let last = index + 1 == parts;
-                let data = noise(rng, if last { len - index * most } else { most });
                 let part = Part {
                     id,
                     request,
                     index: index as u8,
-                    last,
+                    last: index + 1 == parts,
                 };
-                let noise = Noise::some(rng);
-                datagrams.push(udp::fragment(part, noise, iv, rng.u32(..), &data));
+                let range = index * most..len.min((index + 1) * most);
+                let (check, data) = seal(rng, part, iv, range);
+                datagrams.push(udp::fragment(part, Noise::some(rng), iv, check, &data));
             }
         }
         datagrams

@@ -31,6 +31,11 @@ pub const FRAGMENT_LEN: usize = 1355;
 /// Bytes of a fragment in front of its data.
 pub const FRAGMENT_HEAD: usize = 15;
 
+/// Bytes of a message of type 2 in front of its contents.
+pub const MESSAGE_HEAD: usize = 11;
+/// Shortest message of type 2.
+pub const SHORTEST: usize = 18;
+
 /// Type 2: probe, query, answer, announcement. 18 bytes or more.
 pub fn message(id: u16, iv: u32, check: u32, cipher: &[u8]) -> Vec<u8> {
     let head = [id.to_be_bytes().as_slice(), &[0x02]].concat();
@@ -116,6 +121,141 @@ pub fn skype_out(connection: [u8; 4], changing: u8, voice: &[u8]) -> Vec<u8> {
     [&connection[..], &[changing], voice].concat()
 }
 
+/// A datagram taken apart again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// [`message`].
+    Message {
+        /// Its ID.
+        id: u16,
+        /// Its IV.
+        iv: u32,
+        /// Checksum of its contents.
+        check: u32,
+        /// Its contents, encrypted.
+        cipher: &'a [u8],
+    },
+    /// [`nack`].
+    Nack {
+        /// ID of the message that could not be read.
+        id: u16,
+        /// Address of who sent that.
+        named: Ipv4Addr,
+        /// What its repetition shall hold.
+        challenge: u32,
+    },
+    /// [`ack`].
+    Ack {
+        /// ID of the message that has arrived.
+        id: u16,
+        /// Address of who sent that.
+        named: Ipv4Addr,
+    },
+    /// [`resend`].
+    Resend {
+        /// ID of the message.
+        id: u16,
+        /// Out of the NACK.
+        challenge: u32,
+        /// Where it is sent to.
+        destination: Ipv4Addr,
+        /// Checksum of the contents.
+        check: u32,
+        /// The contents, encrypted.
+        cipher: &'a [u8],
+    },
+    /// [`fragment`].
+    Fragment {
+        /// Where it stands.
+        part: Part,
+        /// Its IV.
+        iv: u32,
+        /// Checksum of its data.
+        check: u32,
+        /// Its data, encrypted.
+        data: &'a [u8],
+    },
+    /// [`data`] or, empty, [`keep_alive`].
+    Data {
+        /// Its ID.
+        id: u16,
+        /// All of the rest.
+        cipher: &'a [u8],
+    },
+}
+
+/// Takes a datagram apart; `None` if it has none of the shapes above.
+pub fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
+    let (&id, rest) = bytes.split_first_chunk()?;
+    let id = u16::from_be_bytes(id);
+    let (&[kind], rest) = rest.split_first_chunk()?;
+    Some(match kind & 0x8f {
+        0x02 if kind == 0x02 && bytes.len() >= SHORTEST => {
+            let (iv, rest) = split_word(rest)?;
+            let (check, cipher) = split_word(rest)?;
+            Parsed::Message {
+                id,
+                iv,
+                check,
+                cipher,
+            }
+        }
+        0x05 | 0x07 if rest.len() == 8 => {
+            let (named, rest) = split_word(rest)?;
+            let (challenge, _) = split_word(rest)?;
+            let named = named.into();
+            match kind & 0x8f {
+                0x05 => Parsed::Ack { id, named },
+                _ => Parsed::Nack {
+                    id,
+                    named,
+                    challenge,
+                },
+            }
+        }
+        0x03 => {
+            let rest = rest.strip_prefix(&[0x01])?;
+            let (challenge, rest) = split_word(rest)?;
+            let (destination, rest) = split_word(rest)?;
+            let (check, cipher) = split_word(rest)?;
+            Parsed::Resend {
+                id,
+                challenge,
+                destination: destination.into(),
+                check,
+                cipher,
+            }
+        }
+        0x0f => {
+            let (&request, rest) = rest.split_first_chunk()?;
+            let (&[place, 0x02], rest) = rest.split_first_chunk()? else {
+                return None;
+            };
+            let (iv, rest) = split_word(rest)?;
+            let (check, data) = split_word(rest)?;
+            let part = Part {
+                id,
+                request: u16::from_be_bytes(request),
+                index: place & 0x7f,
+                last: place & 0x80 != 0,
+            };
+            Parsed::Fragment {
+                part,
+                iv,
+                check,
+                data,
+            }
+        }
+        0x0d => Parsed::Data { id, cipher: rest },
+        _ => return None,
+    })
+}
+
+fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (&word, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(word), rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,5 +311,76 @@ mod tests {
         // SkypeIRC.cap at 195.8 s.
         assert_eq!(head(part(0, false)), [0xe9, 0x1e, 0x1f, 0x16, 0x72, 0, 2]);
         assert_eq!(head(part(8, true)), [0xe9, 0x1e, 0x1f, 0x16, 0x72, 0x88, 2]);
+    }
+
+    #[test]
+    fn what_was_put_together_comes_apart_again() {
+        let (noise, named) = (Noise::new(5), Ipv4Addr::new(192, 0, 2, 1));
+        let cipher = [9; 7];
+        let part = Part {
+            id: 1,
+            request: 2,
+            index: 3,
+            last: true,
+        };
+        for (bytes, parsed) in [
+            (
+                message(1, 2, 3, &cipher),
+                Parsed::Message {
+                    id: 1,
+                    iv: 2,
+                    check: 3,
+                    cipher: &cipher,
+                },
+            ),
+            (
+                nack(1, noise, named, 4),
+                Parsed::Nack {
+                    id: 1,
+                    named,
+                    challenge: 4,
+                },
+            ),
+            (ack(1, noise, named, 4), Parsed::Ack { id: 1, named }),
+            (
+                resend(1, noise, 4, named, 3, &cipher),
+                Parsed::Resend {
+                    id: 1,
+                    challenge: 4,
+                    destination: named,
+                    check: 3,
+                    cipher: &cipher,
+                },
+            ),
+            (
+                fragment(part, noise, 2, 3, &cipher),
+                Parsed::Fragment {
+                    part,
+                    iv: 2,
+                    check: 3,
+                    data: &cipher,
+                },
+            ),
+            (
+                data(1, noise, &cipher),
+                Parsed::Data {
+                    id: 1,
+                    cipher: &cipher,
+                },
+            ),
+        ] {
+            assert_eq!(parse(&bytes), Some(parsed));
+            assert_eq!(parse(&bytes[..2]), None);
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_not_taken_apart() {
+        let message = message(1, 2, 3, &[9; 7]);
+        assert_eq!(parse(&message[..17]), None, "too short");
+        let noisy = [&message[..2], &[0x12], &message[3..]].concat();
+        assert_eq!(parse(&noisy), None, "type 2 has no noise");
+        let nack = nack(1, Noise::default(), Ipv4Addr::LOCALHOST, 4);
+        assert_eq!(parse(&[&nack[..], &[0]].concat()), None, "too long");
     }
 }

@@ -5,10 +5,14 @@
 //! padding of any length, as the recorded length asks.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::Generation;
+
+/// Other super nodes that a redirection of 53 bytes can hold.
+pub const MAX_OTHERS: usize = 5;
 
 /// What is being set up between two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,7 +37,7 @@ pub enum Message {
     Accept,
     /// No; try these.
     Redirect {
-        /// Other super nodes, at most six.
+        /// Other super nodes, at most [`MAX_OTHERS`].
         others: Vec<SocketAddrV4>,
     },
     /// Are you there? Answered by [`Message::Pong`].
@@ -121,6 +125,9 @@ pub enum Message {
         /// Of which session.
         session: u32,
     },
+    /// I am about to connect to the port from which you answer, to see whether you can be reached.
+    /// Acknowledged.
+    Reach,
     /// Connect back to me over TCP, at this port of the address that you see. Acknowledged.
     CallBack {
         /// The port.
@@ -142,6 +149,8 @@ pub enum Message {
     Join {
         /// The session.
         session: u32,
+        /// Number of the user at this end, which may come again another way.
+        user: u32,
         /// Media of what.
         what: What,
     },
@@ -180,6 +189,10 @@ pub enum Talk {
         what: What,
         /// For [`What::File`] its bytes.
         bytes: u64,
+        /// How long a call or talk lasts.
+        lasting: Duration,
+        /// For [`What::Video`] bits a second from both ends.
+        video: Option<u64>,
         /// Where the inviting end can be reached.
         candidates: Vec<SocketAddrV4>,
     },
@@ -246,6 +259,38 @@ impl Message {
         Ok((u16::from_be_bytes(*number), message))
     }
 
+    /// Whether it answers another by its number.
+    pub fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Accept
+                | Self::Redirect { .. }
+                | Self::Pong
+                | Self::Registered { .. }
+                | Self::Refused { .. }
+                | Self::Found { .. }
+                | Self::NotHere { .. }
+                | Self::Unreachable { .. }
+                | Self::PunchAck { .. }
+                | Self::Relays { .. }
+                | Self::Joined { .. }
+                | Self::SignedIn { .. }
+        )
+    }
+
+    /// Bytes to be added to its contents, which with their length make a segment of `len` bytes over
+    /// TCP: 4 for what keeps a session open, 19 at the end of a call (Adami), 339 for a refusal
+    /// (Ehlert); others vary.
+    pub fn segment_padding(&self, len: usize, rng: &mut fastrand::Rng) -> usize {
+        match self {
+            Self::Ping | Self::Pong => 0,
+            Self::Leave { .. } => 19_usize.saturating_sub(len),
+            // Two bytes of length then.
+            Self::Refused { .. } => 338_usize.saturating_sub(len),
+            _ => rng.usize(0..=12),
+        }
+    }
+
     /// Payload bytes of a datagram with it, at least: as recorded in 2006 (measured, Ehlert,
     /// Adami) and, for probes, 2015.
     pub fn datagram_len(&self, generation: Generation, rng: &mut fastrand::Rng) -> usize {
@@ -255,11 +300,80 @@ impl Message {
             Self::Redirect { others } if others.len() < 2 => 26,
             Self::Redirect { .. } => [51, 53][rng.usize(..2)],
             Self::Ping => rng.usize(30..=31),
-            Self::CallBack { .. } => 20,
+            Self::Reach | Self::CallBack { .. } => 20,
             Self::Search { .. } | Self::Query { .. } => 21,
             Self::Found { .. } | Self::NotHere { .. } => rng.usize(66..=74),
             Self::Announce { .. } => 346,
             _ => rng.usize(22..=37),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::simulator::speech::udp::MESSAGE_HEAD;
+
+    fn address(last: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, last), 65_000 + u16::from(last))
+    }
+
+    #[test]
+    fn messages_fit_into_the_recorded_lengths() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let user = u32::MAX;
+        let others = |count| (0..count).map(address).collect();
+        for message in [
+            Message::Probe,
+            Message::Accept,
+            Message::Redirect { others: others(1) },
+            Message::Redirect {
+                others: others(MAX_OTHERS as u8),
+            },
+            Message::Ping,
+            Message::Pong,
+            Message::Reach,
+            Message::CallBack { port: u16::MAX },
+            Message::Search { user },
+            Message::Query { user },
+            Message::NotHere { user },
+            Message::Found {
+                user,
+                at: address(1),
+                candidates: others(5),
+            },
+            Message::Announce {
+                directory: true,
+                relay: true,
+            },
+        ] {
+            for generation in [Generation::Y2006, Generation::Y2015] {
+                let len = message.datagram_len(generation, &mut rng) - MESSAGE_HEAD;
+                let bytes = message.encode(0xabcd, len);
+                assert_eq!(bytes.len(), len, "{message:?}");
+                assert_eq!(Message::decode(&bytes), Ok((0xabcd, message.clone())));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_message() {
+        let message = Message::Forward {
+            from: 1,
+            to: 2,
+            at: Some(address(3)),
+            talk: Talk::Chat {
+                number: 4,
+                text: "Hello".to_owned(),
+            },
+        };
+        let bytes = message.encode(5, 0);
+        for len in 0..bytes.len() {
+            assert_eq!(Message::decode(&bytes[..len]), Err(NotAMessage), "{len}");
+        }
+        assert_eq!(Message::decode(&bytes), Ok((5, message)));
+        assert_eq!(Message::decode(&[0, 0, 99]), Err(NotAMessage));
     }
 }

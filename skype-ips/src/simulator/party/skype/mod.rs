@@ -5,8 +5,15 @@
 //! [`endpoint`] carries messages in datagrams, [`stream`] in TCP connections, if need be
 //! [`through`] a proxy.
 
+pub mod cipher;
+pub mod client;
 pub mod endpoint;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod login;
 pub mod message;
+pub mod proxy_server;
+pub mod servers;
 pub mod stream;
+pub mod super_node;
 pub mod through;

@@ -1,0 +1,228 @@
+//! Clients in a world: they sign in over every rung, call, send files, and say so when they can't.
+
+mod calls;
+mod files;
+mod node;
+mod signing_in;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use super::super::proxy_server::ProxyServer;
+use super::super::servers::{LoginServer, WebServer};
+use super::*;
+use crate::simulator::net::{
+    Blocked, HostId, HostSpec, LinkSpec, NatKind, NetworkId, NetworkSpec, ProgramId, Side, World,
+    WorldSpec,
+};
+use crate::simulator::party::{Generation, ProxyUse, Server, ServerKind, User, background};
+use crate::simulator::play::{Schedule, Scheduled, play};
+use node::Node;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NODES: [&str; 3] = [
+    "203.0.113.10:40010",
+    "203.0.113.11:40011",
+    "203.0.113.12:40012",
+];
+const LOGIN: &str = "203.0.113.20:33033";
+const EVENT: &str = "203.0.113.21:12350";
+const WEB: &str = "203.0.113.22:80";
+const RESOLVER: &str = "203.0.113.23:53";
+/// Without and with a password.
+const PROXIES: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(203, 0, 113, 24),
+    Ipv4Addr::new(203, 0, 113, 25),
+];
+
+fn end(text: &str) -> SocketAddrV4 {
+    text.parse().expect("an address and port")
+}
+
+/// A home link: 20 ms each way, a megabyte a second.
+const LINK: LinkSpec = LinkSpec {
+    rate: Some(1_000_000),
+    delay: Duration::from_millis(10),
+    ..LinkSpec::PERFECT
+};
+
+/// Where a client is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Inside, its address translated by the gateway.
+    Translated,
+    /// Inside, with a public address.
+    Public,
+    /// Outside, with a public address.
+    Outside,
+    /// Outside behind a home router.
+    Home(NatKind),
+}
+
+struct Net {
+    world: World<dyn Party>,
+    orders: Vec<Scheduled>,
+    clients: Vec<ProgramId>,
+    nodes: Vec<HostId>,
+    outside: NetworkId,
+    blocked: Blocked,
+    link: LinkSpec,
+    /// Payload bytes and time of all packets that crossed.
+    seen: Vec<(Instant, Vec<u8>)>,
+}
+
+impl Net {
+    /// With the service and its super nodes, of which the second and third relay.
+    fn new(seed: u64, blocked: Blocked, link: LinkSpec) -> Self {
+        let gateway = Ipv4Addr::new(192, 0, 2, 1);
+        let mut world: World<dyn Party> = World::new(WorldSpec { seed, gateway });
+        let outside = world.add_network(NetworkSpec {
+            side: Side::Outside,
+            subnet: "203.0.113.0/24".parse().expect("a network"),
+            router: None,
+            translated: false,
+            blocked: Blocked::default(),
+        });
+        let mut net = Self {
+            world,
+            orders: Vec::new(),
+            clients: Vec::new(),
+            nodes: Vec::new(),
+            outside,
+            blocked,
+            link,
+            seen: Vec::new(),
+        };
+        let relays: Vec<_> = NODES[1..].iter().map(|node| end(node)).collect();
+        for (index, node) in NODES.into_iter().enumerate() {
+            let program = Node::new(end(node), index > 0, relays.clone());
+            let host = net.serve(*end(node).ip(), Box::new(program));
+            net.nodes.push(host);
+        }
+        for (kind, address) in [(ServerKind::Login, LOGIN), (ServerKind::Event, EVENT)] {
+            let address = end(address);
+            let server = LoginServer::new(Server { kind, address });
+            net.serve(*address.ip(), Box::new(server));
+        }
+        net.serve(*end(WEB).ip(), Box::new(WebServer::new()));
+        let names = vec![("ui.skype.com".to_owned(), *end(WEB).ip())];
+        net.serve(*end(RESOLVER).ip(), background::resolver(names));
+        let skype = [NODES[0], NODES[1], NODES[2], LOGIN, EVENT, WEB];
+        let skype: BTreeSet<_> = skype.iter().map(|address| *end(address).ip()).collect();
+        for (address, password) in PROXIES.into_iter().zip([false, true]) {
+            let proxy = ProxyServer::new(password, skype.clone());
+            net.serve(address, Box::new(proxy));
+        }
+        net
+    }
+
+    fn perfect() -> Self {
+        Self::new(1, Blocked::default(), LINK)
+    }
+
+    fn serve(&mut self, address: Ipv4Addr, program: Box<dyn Party>) -> HostId {
+        let host = self.world.add_host(HostSpec {
+            address,
+            network: self.outside,
+            up: LinkSpec::PERFECT,
+            down: LinkSpec::PERFECT,
+        });
+        self.world.add_program(host, program, Instant::ZERO);
+        host
+    }
+
+    /// A client, which signs in after a second. Users are numbered from 1.
+    fn client(&mut self, place: Place, change: impl FnOnce(&mut Client)) -> usize {
+        let number = self.clients.len() as u8 + 1;
+        let (subnet, router, address) = match place {
+            Place::Translated => ("10.1.{}.0/24", None, "10.1.{}.2"),
+            Place::Public => ("198.51.{}.0/24", None, "198.51.{}.2"),
+            Place::Outside => ("192.88.{}.0/24", None, "192.88.{}.2"),
+            Place::Home(kind) => {
+                let public = Ipv4Addr::new(203, 0, 114, number);
+                ("192.168.{}.0/24", Some((public, kind)), "192.168.{}.2")
+            }
+        };
+        let fill = |text: &str| text.replace("{}", &number.to_string());
+        let inside = matches!(place, Place::Translated | Place::Public);
+        let network = self.world.add_network(NetworkSpec {
+            side: if inside { Side::Inside } else { Side::Outside },
+            subnet: fill(subnet).parse().expect("a network"),
+            router,
+            translated: matches!(place, Place::Translated),
+            blocked: if inside {
+                self.blocked
+            } else {
+                Blocked::default()
+            },
+        });
+        let host = self.world.add_host(HostSpec {
+            address: fill(address).parse().expect("an address"),
+            network,
+            up: self.link,
+            down: self.link,
+        });
+        let server = |kind, address| Server {
+            kind,
+            address: end(address),
+        };
+        let mut settings = Client {
+            user: user(number.into()),
+            generation: Generation::Y2015,
+            port: 0,
+            udp: true,
+            proxy: None,
+            host_cache: vec![end(NODES[0])],
+            bootstrap: Vec::new(),
+            servers: vec![
+                server(ServerKind::Login, LOGIN),
+                server(ServerKind::Event, EVENT),
+                server(ServerKind::Web, WEB),
+            ],
+            resolver: end(RESOLVER),
+            users: (1..=4).map(user).collect(),
+        };
+        change(&mut settings);
+        let program = Box::new(ClientProgram::new(settings));
+        let program = self.world.add_program(host, program, Instant::ZERO);
+        self.clients.push(program);
+        let client = self.clients.len() - 1;
+        self.order(1, client, Order::SignIn);
+        client
+    }
+
+    fn order(&mut self, second: u64, client: usize, order: Order) {
+        self.orders.push(Scheduled {
+            at: Duration::from_secs(second),
+            program: self.clients[client],
+            order,
+        });
+    }
+
+    fn play(&mut self, seconds: u64) {
+        let schedule = Schedule::new(std::mem::take(&mut self.orders));
+        let seen = &mut self.seen;
+        play(
+            &mut self.world,
+            schedule,
+            Duration::from_secs(seconds),
+            &mut |now, packet| {
+                seen.push((now, packet.packet.to_vec()));
+                true
+            },
+        );
+    }
+
+    fn figures(&self, client: usize) -> Figures {
+        let program = self.world.program(self.clients[client]);
+        program.figures(self.world.now())
+    }
+}
+
+fn user(number: u32) -> User {
+    User {
+        number,
+        name: format!("user{number}"),
+    }
+}
