@@ -223,7 +223,7 @@ impl ClientProgram {
                     Some(_) if waiting > CALL_WAITING => continue,
                     Some((number, len)) => {
                         (Body::Packet { number }, len.saturating_sub(head(path)))
-                    },
+                    }
                     None => return,
                 },
                 Content::Outgoing { piece, sender, .. } => {

@@ -316,7 +316,10 @@ mod tests {
         assert!(ladder.accepted(node(4)));
         assert!(!ladder.accepted(node(2)), "one at a time");
         let steps: Vec<_> = (0..3).filter_map(|_| ladder.step()).collect();
-        let seen: Vec<_> = steps.iter().map(|step| (step.way, &step.hosts[..])).collect();
+        let seen: Vec<_> = steps
+            .iter()
+            .map(|step| (step.way, &step.hosts[..]))
+            .collect();
         let four = &[node(4)][..];
         assert_eq!(
             seen,

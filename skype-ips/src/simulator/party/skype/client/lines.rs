@@ -135,8 +135,7 @@ impl Lines {
         };
         let connection = host.connect(target, ground);
         let stage = Stage::Connecting(language);
-        self.lines
-            .insert(connection, Line { purpose, to, stage });
+        self.lines.insert(connection, Line { purpose, to, stage });
         connection
     }
 
@@ -202,7 +201,13 @@ impl Lines {
     }
 
     /// Sends media.
-    pub(super) fn media(&mut self, host: &mut dyn Host, connection: Connection, of: u32, body: &[u8]) {
+    pub(super) fn media(
+        &mut self,
+        host: &mut dyn Host,
+        connection: Connection,
+        of: u32,
+        body: &[u8],
+    ) {
         if let Some(session) = self.session(connection) {
             session.media(host, of, body);
         }

@@ -114,7 +114,12 @@ pub(super) struct Finder {
 impl Finder {
     /// Begins. `leads`: whether this end has invited; `udp`: whether it may use datagrams, and
     /// whether any came lately.
-    pub(super) fn new(now: Instant, leads: bool, udp: (bool, bool), candidates: Vec<SocketAddrV4>) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        leads: bool,
+        udp: (bool, bool),
+        candidates: Vec<SocketAddrV4>,
+    ) -> Self {
         let udp_works = udp.0 && udp.1;
         Self {
             since: now,
@@ -268,10 +273,7 @@ impl Finder {
 
 /// Those of the other end's addresses that are worth trying: private ones only if nothing lies
 /// between the two but routers, or both are behind the same translator.
-pub(super) fn worth_trying(
-    candidates: &[SocketAddrV4],
-    own: &[SocketAddrV4],
-) -> Vec<SocketAddrV4> {
+pub(super) fn worth_trying(candidates: &[SocketAddrV4], own: &[SocketAddrV4]) -> Vec<SocketAddrV4> {
     let public = |candidate: &SocketAddrV4| !candidate.ip().is_private();
     let same_translator = candidates
         .iter()

@@ -129,7 +129,11 @@ impl ClientProgram {
     }
 
     /// Says something to the super node over TCP; `None`: there is none.
-    pub(super) fn tell_super_node(&mut self, host: &mut dyn Host, message: &Message) -> Option<u16> {
+    pub(super) fn tell_super_node(
+        &mut self,
+        host: &mut dyn Host,
+        message: &Message,
+    ) -> Option<u16> {
         let home = self.sign_in.home.as_mut()?;
         if let Message::Search { .. } | Message::RelayWanted { .. } | Message::Ping = message {
             let by = host.now() + TCP_PATIENCE;
@@ -377,9 +381,14 @@ impl ClientProgram {
         }
         self.sign_in.pinged += 1;
         let watched = self.nodes.len().min(WATCHED);
-        let other = self.nodes.get(self.sign_in.pinged % watched.max(1)).copied();
+        let other = self
+            .nodes
+            .get(self.sign_in.pinged % watched.max(1))
+            .copied();
         let home = self.super_node();
-        let nodes = home.into_iter().chain(other.filter(|other| Some(*other) != home));
+        let nodes = home
+            .into_iter()
+            .chain(other.filter(|other| Some(*other) != home));
         for node in nodes.collect::<Vec<_>>() {
             let request = self.endpoint.request(host, node, &Message::Ping);
             self.asked.insert(request, Asked::Ping);
@@ -394,7 +403,12 @@ impl ClientProgram {
             ServerKind::Web => &[80],
         };
         let mut addresses = Vec::new();
-        for server in self.settings.servers.iter().filter(|server| server.kind == kind) {
+        for server in self
+            .settings
+            .servers
+            .iter()
+            .filter(|server| server.kind == kind)
+        {
             let other = |port: &u16| SocketAddrV4::new(*server.address.ip(), *port);
             let all = [server.address].into_iter();
             for address in all.chain(alternates.iter().map(other)) {

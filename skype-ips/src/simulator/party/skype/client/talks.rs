@@ -32,15 +32,15 @@ const AFTERMATH: Duration = Duration::from_secs(3);
 pub(super) const END_LEN: usize = 13;
 
 impl ClientProgram {
-    /// Begins a session with a user.
+    /// Begins a session with a user. The number is random.
     pub(super) fn begin_session(
         &mut self,
         host: &mut dyn Host,
+        number: u32,
         peer: User,
         what: What,
         content: Content,
     ) {
-        let number = host.rng().u32(1..);
         let session = Session::new(host.now(), number, peer, what, true, content);
         self.sessions.push(session);
     }
@@ -211,7 +211,8 @@ impl ClientProgram {
                     None => {
                         let content = match what {
                             What::Voice | What::Video => {
-                                Content::Call(Self::new_call(host, Terms { lasting, video }))
+                                let terms = Terms::new(session, lasting, video);
+                                Content::Call(Self::new_call(host, terms))
                             }
                             What::File => Content::Incoming {
                                 bytes,
@@ -486,13 +487,12 @@ impl Session {
     /// Whether it may be over at `now` without anything having failed.
     fn came_to_its_end(&self, now: Instant) -> bool {
         match &self.content {
-            Content::Incoming { receiver, .. } => {
-                receiver.as_ref().is_some_and(Receiver::whole)
-            }
+            Content::Incoming { receiver, .. } => receiver.as_ref().is_some_and(Receiver::whole),
             Content::Outgoing { .. } => self.whole.is_some(),
             // The other end's clock may have begun earlier by the time that a path takes.
-            Content::Call(_) | Content::Chat(_) => (self.due())
-                .is_some_and(|due| now + Duration::from_secs(10) >= due),
+            Content::Call(_) | Content::Chat(_) => {
+                (self.due()).is_some_and(|due| now + Duration::from_secs(10) >= due)
+            }
         }
     }
 }

@@ -77,7 +77,14 @@ fn words_arrive() {
         net.client(Place::Translated, |_| {});
         net.client(other, |_| {});
         let lasting = 60 * SECOND;
-        net.order(20, 0, Order::Chat { with: user(2), lasting });
+        net.order(
+            20,
+            0,
+            Order::Chat {
+                with: user(2),
+                lasting,
+            },
+        );
         net.play(120);
         for client in [0, 1] {
             let words = net.figures(client).exchanges[0];

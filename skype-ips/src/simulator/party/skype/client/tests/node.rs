@@ -6,9 +6,7 @@ use std::net::SocketAddrV4;
 use super::super::super::endpoint::{Endpoint, Received};
 use super::super::super::message::Message;
 use super::super::super::stream::{Heard, Session};
-use crate::simulator::net::program::{
-    Connection, Datagram, Event, Ground, Host, Instant, Program,
-};
+use crate::simulator::net::program::{Connection, Datagram, Event, Ground, Host, Instant, Program};
 use crate::simulator::party::{Figures, Generation, Order, Party};
 use crate::simulator::speech::Process;
 
@@ -96,8 +94,7 @@ impl Node {
                 Message::Ping => self.endpoint.answer(host, from, id, &Message::Pong),
                 Message::Search { user } => {
                     let found = self.find(user);
-                    self.endpoint
-                        .answer_in_fragments(host, from, id, &found);
+                    self.endpoint.answer_in_fragments(host, from, id, &found);
                 }
                 Message::Join { session, .. } => {
                     let answer = self.join(session, End::Udp(from));
