@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use skype_ips::policy;
+use skype_ips::simulator::scenario;
 use tempfile::TempDir;
 
 /// The repository's folder.
@@ -57,13 +58,14 @@ fn every_example_in_the_documents_is_read() {
             let block = block.split("```").next().expect("the end of the example");
             // Examples in lists are indented.
             let block: Vec<_> = block.lines().map(str::trim_start).collect();
-            let result = policy::parse(&path, &block.join("\n"));
-            assert!(
-                result.is_ok(),
-                "{}:\n{}",
-                path.display(),
-                result.unwrap_err()
-            );
+            let block = block.join("\n");
+            let problems = match path.ends_with("docs/scenarios.md") {
+                true => scenario::parse(&path, &block).err(),
+                false => policy::parse(&path, &block).err(),
+            };
+            if let Some(problems) = problems {
+                panic!("{}:\n{problems}", path.display());
+            }
             examples += 1;
         }
     }

@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::alert::{Alert, Event, parse};
 use super::netns::Netns;
 use super::signals::interrupted;
-use super::topology::{GATEWAY_INSIDE, GATEWAY_OUTSIDE};
-use super::{LabError, Options};
+use super::LabError;
 use crate::control::Client;
+use crate::policy::{HookChoice, InterfaceSide, Mode};
 
 /// How long the daemon may take until it says that it is ready: loading BPF programs takes
 /// tenths of a second on an idle machine.
@@ -42,31 +42,45 @@ struct Control {
     socket: PathBuf,
 }
 
+/// How the daemon is started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    /// The `skype-ips` program.
+    pub(super) program: &'a Path,
+    /// Its configuration.
+    pub(super) config: &'a Path,
+    /// Instead of the configuration's mode.
+    pub(super) mode: Option<Mode>,
+    /// Instead of the configuration's hook.
+    pub(super) hook: Option<HookChoice>,
+    /// The gateway's interfaces.
+    pub(super) interfaces: &'a [(String, InterfaceSide)],
+    /// Folder for its lock and control socket.
+    pub(super) run_dir: &'a Path,
+}
+
 impl Daemon {
-    /// Starts it and waits until it is ready.
-    pub(super) fn start(
-        options: &Options,
-        config: &Path,
-        run_dir: &Path,
-        gateway: &Netns,
-    ) -> Result<Self, LabError> {
+    /// Starts it and waits until it is ready. It ends with the calling thread.
+    pub(super) fn start(start: &Start<'_>, gateway: &Netns) -> Result<Self, LabError> {
+        let run_dir = start.run_dir;
         let instance = format!("lab-{}", std::process::id());
-        let mut command = Command::new(&options.daemon);
-        command.arg("run").arg("--config").arg(config);
+        let mut command = Command::new(start.program);
+        command.arg("run").arg("--config").arg(start.config);
         command
             .args(["--instance", &instance])
             .arg("--run-dir")
             .arg(run_dir);
         command.args(["--events", "-"]);
-        for (interface, side) in [(GATEWAY_INSIDE, "inside"), (GATEWAY_OUTSIDE, "outside")] {
+        for (interface, side) in start.interfaces {
+            let side = side.word();
             command
                 .arg("--interface")
                 .arg(format!("{interface}={side}"));
         }
-        if let Some(mode) = options.mode {
+        if let Some(mode) = start.mode {
             command.args(["--mode", mode.word()]);
         }
-        if let Some(hook) = options.hook {
+        if let Some(hook) = start.hook {
             command.args(["--hook", hook.word()]);
         }
         command
@@ -147,7 +161,7 @@ impl Daemon {
     }
 
     /// Collects what it has reported; an error if it has ended.
-    fn take_events(&mut self) -> Result<(), LabError> {
+    pub(super) fn take_events(&mut self) -> Result<(), LabError> {
         loop {
             match self.events.try_recv() {
                 Ok(Ok(Event::Alert(alert))) => self.alerts.push(alert),

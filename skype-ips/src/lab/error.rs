@@ -1,10 +1,12 @@
 //! Why the lab could not do its work.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::capture::CaptureError;
+use crate::gateway::RunDirError;
 use crate::policy::Problems;
 
 /// The lab's errors. [`LabError::is_incapable`] and [`LabError::is_usage`] sort them.
@@ -68,6 +70,75 @@ pub enum LabError {
         /// The end of what it wrote to standard error.
         stderr: String,
     },
+    /// The folder that says where a lab is.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The folder is somebody else's.
+    #[error("{0:?} belongs to somebody else; give another folder with --run-dir")]
+    NotOwner(PathBuf),
+    /// `lab up`, and one of that name is up.
+    #[error(
+        "a lab named {instance:?} is up already{}{scenario}; end it with `skype-ips lab down`, or \
+         give this one another --instance",
+        if scenario.is_empty() { "" } else { " with " }
+    )]
+    AlreadyUp {
+        /// Its name.
+        instance: String,
+        /// Its scenario, if it is known.
+        scenario: String,
+    },
+    /// `lab exec` or `lab down`, and none of that name is up.
+    #[error("no lab named {instance:?} is up here; `skype-ips lab up SCENARIO` starts one")]
+    NotUp {
+        /// The name.
+        instance: String,
+    },
+    /// A lab is being built.
+    #[error("the lab named {instance:?} is not ready yet")]
+    NotReady {
+        /// Its name.
+        instance: String,
+    },
+    /// The process that held a lab was killed.
+    #[error(
+        "the lab named {instance:?} has lost the process that held it; `skype-ips lab down` \
+         clears up what is left"
+    )]
+    HolderGone {
+        /// Its name.
+        instance: String,
+    },
+    /// The process that is to hold a lab ended.
+    #[error("{}", if message.is_empty() { "the process that holds the lab ended" } else { message })]
+    Holder {
+        /// Its exit status, if it ended with one.
+        status: Option<i32>,
+        /// What it wrote to standard error.
+        message: String,
+    },
+    /// `lab exec` with a name that nobody has.
+    #[error("the lab has no {party:?}: it has {}", known.join(", "))]
+    UnknownParty {
+        /// The name.
+        party: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A party is named as a part of the lab, or as another party.
+    #[error("a party can't be named {0:?}: the lab, or another party, has that name")]
+    PartyName(String),
+    /// The command of `lab exec` can't be run.
+    #[error("can't run {program}: {source}")]
+    Command {
+        /// The command.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Processes that don't end.
+    #[error("these processes of the lab don't end: {0}")]
+    ProcessesLeft(String),
     /// SIGINT or SIGTERM.
     #[error("interrupted")]
     Interrupted,
@@ -93,7 +164,7 @@ impl LabError {
         match self {
             Self::Unprivileged(_) | Self::Namespace(_) | Self::NoIpv6 => true,
             Self::MissingTool { .. } => true,
-            Self::Daemon { status, .. } => *status == Some(4),
+            Self::Daemon { status, .. } | Self::Holder { status, .. } => *status == Some(4),
             _ => false,
         }
     }
@@ -101,8 +172,9 @@ impl LabError {
     /// Whether the arguments or the configuration are wrong.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Configuration(_) => true,
-            Self::Daemon { status, .. } => *status == Some(2),
+            Self::Configuration(_) | Self::UnknownParty { .. } | Self::PartyName(_) => true,
+            Self::RunDir(RunDirError::Name(_)) => true,
+            Self::Daemon { status, .. } | Self::Holder { status, .. } => *status == Some(2),
             _ => false,
         }
     }

@@ -15,10 +15,12 @@ mod decision;
 mod error;
 mod exchange;
 pub mod generate;
+pub mod hand;
 mod nat;
 pub mod netns;
 mod outcome;
 mod packet;
+pub mod run;
 mod scratch;
 mod signals;
 mod tally;
@@ -37,14 +39,14 @@ pub use signals::catch as catch_signals;
 pub use unprivileged::{again_in_user_namespace, in_user_namespace};
 
 use crate::capture::{Capture, CaptureError, Record};
-use crate::policy::{Config, HookChoice, Mode};
+use crate::policy::{Config, HookChoice, InterfaceSide, Mode};
 use address::{PRIVATE, Seen, in_ipv6, inside_ipv6, is_inside};
 use daemon::Daemon;
 use exchange::{Exchange, Side};
 use packet::{Packet, Unroutable};
 use scratch::Scratch;
 use tally::{Prepared, Tally};
-use topology::Topology;
+use topology::{GATEWAY_INSIDE, GATEWAY_OUTSIDE, Topology};
 
 /// How long the hosts listen at the end for packets that were given up.
 const LATE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -113,12 +115,21 @@ pub fn replay(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<O
     let topology = Topology::build(&addresses, &routed, options.nat)?;
     let daemon = match options.no_daemon {
         true => None,
-        false => Some(Daemon::start(
-            options,
-            &config_path,
-            scratch.path(),
-            &topology.gateway,
-        )?),
+        false => {
+            let interfaces = [
+                (GATEWAY_INSIDE.to_owned(), InterfaceSide::Inside),
+                (GATEWAY_OUTSIDE.to_owned(), InterfaceSide::Outside),
+            ];
+            let start = daemon::Start {
+                program: &options.daemon,
+                config: &config_path,
+                mode: options.mode,
+                hook: options.hook,
+                interfaces: &interfaces,
+                run_dir: scratch.path(),
+            };
+            Some(Daemon::start(&start, &topology.gateway)?)
+        }
     };
     let mut exchange = Exchange::new(
         topology,

@@ -1,9 +1,10 @@
 //! Network namespaces without a name: they are gone as soon as nobody holds them, even after
 //! `kill -9`.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,6 +38,14 @@ impl Netns {
     /// A path under which other processes reach it, as long as this one lives.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd()).into()
+    }
+
+    /// The number by which the kernel tells it from others, as long as it lives.
+    ///
+    /// # Errors
+    /// None that the kernel documents.
+    pub fn inode(&self) -> io::Result<u64> {
+        fs::metadata(self.path()).map(|data| data.ino())
     }
 
     /// Runs `work` inside, on a thread of its own. Sockets opened there belong to the namespace

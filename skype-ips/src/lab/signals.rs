@@ -31,3 +31,25 @@ pub fn catch() -> io::Result<()> {
 pub(super) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
+
+/// Waits until one has come.
+pub(super) fn wait() -> io::Result<()> {
+    // SAFETY: the sets live through the calls and may begin as zero. Both signals are blocked
+    // between the question and the wait, so that none comes unnoticed.
+    unsafe {
+        let mut both: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut both);
+        libc::sigaddset(&raw mut both, libc::SIGINT);
+        libc::sigaddset(&raw mut both, libc::SIGTERM);
+        let blocked = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const both, &raw mut before);
+        if blocked != 0 {
+            return Err(io::Error::from_raw_os_error(blocked));
+        }
+        while !interrupted() {
+            libc::sigsuspend(&raw const before);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+    }
+    Ok(())
+}

@@ -136,11 +136,11 @@ impl Topology {
 }
 
 /// Sends frames of a protocol for local experiments (IEEE 802, 88b5) until one arrives.
-fn probe(from: &mut Wire, to: &mut Wire) -> io::Result<()> {
+pub(super) fn probe(from: &mut Wire, to: &mut Wire) -> io::Result<()> {
     const FRAME: [u8; 14] = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 0x88, 0xb5];
     for _ in 0..500 {
         from.send(&FRAME)?;
-        wire::wait([from, to], Duration::from_millis(10))?;
+        wire::wait([&*from, &*to], Duration::from_millis(10))?;
         while let Some(frame) = to.receive()? {
             if frame.starts_with(&FRAME) {
                 return Ok(());
@@ -203,12 +203,12 @@ fn routes(
 }
 
 /// A host says nothing by itself.
-fn quiet_host() -> io::Result<()> {
+pub(super) fn quiet_host() -> io::Result<()> {
     sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
     sysctl("net/ipv6/conf/default/disable_ipv6", "1")
 }
 
-fn router(ipv6: bool, nat: bool) -> io::Result<()> {
+pub(super) fn router(ipv6: bool, nat: bool) -> io::Result<()> {
     sysctl("net/ipv4/ip_forward", "1")?;
     for interface in ["all", "default"] {
         sysctl(&format!("net/ipv4/conf/{interface}/rp_filter"), "0")?;

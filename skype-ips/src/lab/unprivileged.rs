@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use super::LabError;
@@ -22,14 +23,10 @@ pub fn in_user_namespace() -> bool {
 /// # Errors
 /// The system doesn't let this user make user namespaces, or `unshare` is missing.
 pub fn again_in_user_namespace() -> Result<Infallible, LabError> {
-    check_allowed()?;
     let program = std::env::current_exe()
         .map_err(|error| LabError::failed("finding this program's file", error))?;
-    let error = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount", "--"])
-        .arg(program)
+    let error = in_new_user_namespace(&program)?
         .args(std::env::args_os().skip(1))
-        .env(MARK, "1")
         .exec();
     Err(match error.kind() {
         io::ErrorKind::NotFound => LabError::MissingTool {
@@ -38,6 +35,18 @@ pub fn again_in_user_namespace() -> Result<Infallible, LabError> {
         },
         _ => LabError::failed("running unshare", error),
     })
+}
+
+/// A command that runs a program in new user, mount and network namespaces, if the system lets
+/// this user make them.
+pub(super) fn in_new_user_namespace(program: &Path) -> Result<Command, LabError> {
+    check_allowed()?;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--net", "--mount", "--"])
+        .arg(program)
+        .env(MARK, "1");
+    Ok(command)
 }
 
 /// Tries it in a child, so that a refusal can be told apart from whatever fails later.

@@ -116,17 +116,21 @@ impl Wire {
 }
 
 /// Waits until a frame has arrived on any of the wires, a signal came, or `limit` has passed.
-pub(super) fn wait(wires: [&Wire; 2], limit: Duration) -> io::Result<()> {
-    let mut polled = wires.map(|wire| libc::pollfd {
+pub(super) fn wait<'a>(
+    wires: impl IntoIterator<Item = &'a Wire>,
+    limit: Duration,
+) -> io::Result<()> {
+    let polled = wires.into_iter().map(|wire| libc::pollfd {
         fd: wire.socket.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     });
+    let mut polled: Vec<libc::pollfd> = polled.collect();
     let limit = libc::timespec {
         tv_sec: limit.as_secs() as libc::time_t,
         tv_nsec: libc::c_long::from(limit.subsec_nanos()),
     };
-    // SAFETY: pointers and length are those of the array and of the time above; no signal mask.
+    // SAFETY: pointers and length are those of the list and of the time above; no signal mask.
     let ready = unsafe {
         libc::ppoll(
             polled.as_mut_ptr(),

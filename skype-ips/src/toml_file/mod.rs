@@ -16,5 +16,5 @@ pub use place::{Excerpt, LONG_LINE, Place};
 pub(crate) use place::{Source, printable, quoted};
 pub(crate) use problems::counted;
 pub use problems::{Problem, Problems, Related, Severity};
-pub(crate) use quantity::{Quantity, Rate, Share, Size, Wrong, quantity, range};
+pub(crate) use quantity::{Quantity, Rate, Share, Size, Wrong, quantity, range, seconds};
 pub(crate) use reader::{Document, Reader};

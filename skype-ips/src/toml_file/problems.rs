@@ -226,6 +226,15 @@ impl Problems {
     }
 }
 
+impl FromIterator<Problems> for Problems {
+    fn from_iter<I: IntoIterator<Item = Self>>(several: I) -> Self {
+        let list = several.into_iter().flat_map(|problems| problems.list);
+        Self {
+            list: list.collect(),
+        }
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(&Renderer::plain()))

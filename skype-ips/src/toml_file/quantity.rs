@@ -80,11 +80,12 @@ pub(crate) struct Share(pub(crate) f64);
 
 impl Quantity for Share {
     const WHAT: &'static str = "a share";
-    const UNITS: &'static [(&'static str, f64)] = &[("%", 1e-2)];
-    const MOST: (f64, &'static str) = (1.0, "100 %");
+    const UNITS: &'static [(&'static str, f64)] = &[("%", 1.0)];
+    const MOST: (f64, &'static str) = (100.0, "100 %");
 
     fn of(amount: f64) -> Self {
-        Self(amount)
+        // Not times 0.01: 95 % is what 95 of 100 is.
+        Self(amount / 100.0)
     }
 }
 
@@ -124,6 +125,11 @@ pub(crate) fn quantity<Q: Quantity>(text: &str) -> Result<Q, Wrong> {
     Ok(Q::of(amount))
 }
 
+/// A time as it is written.
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
 /// A quantity, or two with `..` between them.
 pub(crate) fn range<Q: Quantity + Copy>(text: &str) -> Result<RangeInclusive<Q>, Wrong> {
     let Some((least, most)) = text.split_once("..") else {
@@ -149,7 +155,7 @@ mod tests {
         assert_eq!(quantity("2 MB"), Ok(Size(2_000_000)));
         assert_eq!(quantity("1.05 s"), Ok(Duration::from_millis(1050)));
         assert_eq!(quantity("2 min"), Ok(Duration::from_secs(120)));
-        assert_eq!(quantity("95 %"), Ok(Share(0.95)));
+        assert_eq!(quantity("95 %"), Ok(Share(95.0 / 100.0)));
         assert_eq!(
             range("10 ms .. 40 ms"),
             Ok(Duration::from_millis(10)..=Duration::from_millis(40))

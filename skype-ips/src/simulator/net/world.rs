@@ -343,6 +343,11 @@ impl<P: Program + ?Sized> World<P> {
         self.at_work(id.0, work)
     }
 
+    /// A host's own address.
+    pub fn address(&self, host: HostId) -> Ipv4Addr {
+        self.hosts[host.0].address
+    }
+
     /// Bytes that a host sent and received, second by second.
     pub fn rates(&self, host: HostId) -> &Rates {
         &self.hosts[host.0].rates
@@ -400,15 +405,14 @@ impl<P: Program + ?Sized> World<P> {
         std::mem::take(&mut self.crossing)
     }
 
-    /// A packet has come out of the gateway on `side` now.
-    pub fn arrived(&mut self, side: Side, mut packet: Vec<u8>) {
-        let Some(header) = Header::read(&packet) else {
+    /// A packet has come out of the gateway on `side` now. Says what its conversation is, if it is
+    /// of one.
+    pub fn arrived(&mut self, side: Side, mut packet: Vec<u8>) -> Option<Ground> {
+        let header = Header::read(&packet);
+        let ground = header.and_then(|header| self.accounts.ground(side, &header));
+        let (Some(header), Some(ground)) = (header, ground) else {
             self.accounts.strays += 1;
-            return;
-        };
-        let Some(ground) = self.accounts.ground(side, &header) else {
-            self.accounts.strays += 1;
-            return;
+            return None;
         };
         let from = match (side, self.inside_network(*header.source.ip())) {
             (_, Some(_)) => Side::Inside,
@@ -416,10 +420,11 @@ impl<P: Program + ?Sized> World<P> {
             (Side::Outside, None) => Side::Inside,
         };
         self.accounts.emerged(from, &header, ground);
-        if side == Side::Outside && self.blocked_for(*header.source.ip()).stops(&header) {
-            return;
+        let blocked = side == Side::Outside && self.blocked_for(*header.source.ip()).stops(&header);
+        if !blocked {
+            self.deliver(&header, &mut packet, ground);
         }
-        self.deliver(&header, &mut packet, ground);
+        Some(ground)
     }
 
     fn happen(&mut self, what: What) {

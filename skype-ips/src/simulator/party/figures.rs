@@ -20,7 +20,7 @@ pub struct Figures {
     pub files: Vec<FileFigures>,
     /// Sessions that it carried for others.
     pub relayed_sessions: u64,
-    /// Bytes of media that it carried for others.
+    /// Bytes of media that it carried for others, with all headers.
     pub relayed_bytes: u64,
     /// Questions that it asked the directory.
     pub searches: Searches,

@@ -186,3 +186,67 @@ impl Grammar {
             .filter(move |key| !fitting.iter().any(|fits| fits.name == key.name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::vocabulary::{
+        Application, Blocked, Deed, Generation, IfDropped, Kind, NatKind, Path, ProxyKind, Side,
+    };
+    use super::*;
+    use crate::toml_file::Word;
+
+    fn reference() -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scenarios.md");
+        std::fs::read_to_string(path).expect("docs/scenarios.md is there")
+    }
+
+    #[test]
+    fn the_reference_describes_every_key() {
+        let reference = reference();
+        for table in LANGUAGE.tables {
+            let named = format!("`{}`", table.header);
+            assert!(
+                table.header.is_empty() || reference.contains(&named),
+                "{named}"
+            );
+            for key in table.keys {
+                let row = format!("| `{}` |", key.name);
+                assert!(reference.contains(&row), "no row {row:?}");
+            }
+        }
+    }
+
+    fn words<T: Word>() -> Vec<&'static str> {
+        T::WORDS.iter().map(|word| word.as_word()).collect()
+    }
+
+    #[test]
+    fn the_reference_says_every_word() {
+        let reference = reference();
+        let quoted = [
+            words::<Application>(),
+            words::<Blocked>(),
+            words::<Generation>(),
+            words::<IfDropped>(),
+            words::<NatKind>(),
+            words::<Path>(),
+            words::<ProxyKind>(),
+            words::<Side>(),
+        ];
+        for word in quoted.concat() {
+            assert!(reference.contains(&format!("`\"{word}\"")), "{word}");
+        }
+        for word in [words::<Kind>(), words::<Deed>()].concat() {
+            assert!(reference.contains(&format!("| `{word}` |")), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_reference_lists_every_ready_scenario() {
+        let reference = reference();
+        for ready in super::super::ready() {
+            let row = format!("| `{}` |", ready.name);
+            assert!(reference.contains(&row), "no row {row:?}");
+        }
+    }
+}

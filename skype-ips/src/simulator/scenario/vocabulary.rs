@@ -1,6 +1,7 @@
 //! The words of the scenario language.
 
-use crate::simulator::party::{self, ServerKind};
+use crate::simulator::net;
+use crate::simulator::party::{self, ServerKind, background};
 use crate::simulator::speech::proxy::Proxy;
 use crate::toml_file::words;
 
@@ -34,6 +35,25 @@ words! {
         Symmetric = "symmetric",
         /// One outside port for each inside port; lets in everybody.
         FullCone = "full-cone",
+    }
+}
+
+impl From<Side> for net::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Inside => Self::Inside,
+            Side::Outside => Self::Outside,
+        }
+    }
+}
+
+impl From<NatKind> for net::NatKind {
+    fn from(kind: NatKind) -> Self {
+        match kind {
+            NatKind::PortRestricted => Self::PortRestricted,
+            NatKind::Symmetric => Self::Symmetric,
+            NatKind::FullCone => Self::FullCone,
+        }
     }
 }
 
@@ -144,6 +164,22 @@ words! {
     }
 }
 
+impl From<Application> for background::Kind {
+    fn from(application: Application) -> Self {
+        match application {
+            Application::Http => Self::Http,
+            Application::Https => Self::Https,
+            Application::Dns => Self::Dns,
+            Application::Ssh => Self::Ssh,
+            Application::Bittorrent => Self::BitTorrent,
+            Application::Webrtc => Self::WebRtc,
+            Application::Quic => Self::Quic,
+            Application::Game => Self::Game,
+            Application::Turn => Self::Turn,
+        }
+    }
+}
+
 words! {
     /// What an action has a party do.
     Deed {
@@ -212,6 +248,17 @@ words! {
         Socks5 = "socks5",
         /// The same with a password.
         Socks5Password = "socks5-password",
+    }
+}
+
+impl ProxyKind {
+    /// Whether a name and a password are said; `None` if the language has none.
+    pub const fn password(self) -> Option<bool> {
+        match self {
+            Self::HttpConnect | Self::Socks5 => Some(false),
+            Self::HttpPassword | Self::Socks5Password => Some(true),
+            Self::Socks4 | Self::Socks4a => None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ const OLD_HEAD: [u8; 10] = [0x41, 0x03, 0x00, 0x09, 0x80, 0x40, 0x04, 0x08, 0xc0
 const OLD_TAIL: [u8; 3] = [0x00, 0x0c, 0x01];
 const NEW_HEAD: [u8; 8] = [0x42, 0xcd, 0xef, 0xe7, 0x40, 0xd7, 0x2f, 0x1d];
 /// Bytes of the RSA block that holds the session's key.
-const RSA_LEN: usize = 192;
+pub const RSA_LEN: usize = 192;
 
 fn record(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind, 0x03, 0x01];
@@ -31,7 +31,14 @@ pub fn old_request(rng: &mut fastrand::Rng, rest: usize) -> Vec<u8> {
 
 /// The same with this rest.
 pub fn old_request_with(rng: &mut fastrand::Rng, rest: &[u8]) -> Vec<u8> {
-    let body = [&OLD_HEAD[..], &noise(rng, RSA_LEN), &OLD_TAIL].concat();
+    let mut block = [0; RSA_LEN];
+    rng.fill(&mut block);
+    old_request_of(&block, rest)
+}
+
+/// The same with this block, too.
+pub fn old_request_of(block: &[u8; RSA_LEN], rest: &[u8]) -> Vec<u8> {
+    let body = [&OLD_HEAD[..], block, &OLD_TAIL].concat();
     [record(0x16, &body), record(0x17, rest)].concat()
 }
 

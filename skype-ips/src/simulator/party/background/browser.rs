@@ -3,14 +3,13 @@
 //! Sizes and times are Barford's and Crovella's (SIGMETRICS 1998): bodies are log-normal with a
 //! Pareto tail, a page has Pareto many parts, and is read for a Pareto time.
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::Site;
-use super::dns::{LookUp, Stub};
 use super::pace::{log_normal, pareto};
+use super::sites::{Found, Sites};
 use super::tally::Tally;
 use crate::simulator::net::program::{Connection, Datagram, Event, Ground, Host, Instant, Program};
 use crate::simulator::party::{Figures, Order, Party};
@@ -73,17 +72,14 @@ pub(super) trait Fetch: Sized {
 
     /// Hears some bytes of the stream; `None`: that was not its language.
     fn hear(&mut self, rng: &mut Rng, bytes: &[u8]) -> Option<Vec<Heard>>;
+
+    /// What the client says before it closes.
+    fn farewell(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// The page that is being fetched.
-#[derive(Debug)]
-enum Page<F> {
-    /// Its site is looked up.
-    LookUp { number: u64, site: usize },
-    /// Its parts come over a connection.
-    Open(Fetching<F>),
-}
-
 #[derive(Debug)]
 struct Fetching<F> {
     connection: Connection,
@@ -127,25 +123,21 @@ impl<F: Fetch> Fetching<F> {
 /// The reader.
 #[derive(Debug)]
 pub(super) struct Browser<F> {
-    sites: Vec<Site>,
-    resolver: Option<SocketAddrV4>,
+    sites: Sites,
     until: Instant,
-    stub: Stub,
-    page: Option<Page<F>>,
+    page: Option<Fetching<F>>,
     tally: Tally,
 }
 
-/// The token of the next page; questions for names have numbers from 1.
+/// The token of the next page.
 const NEXT: u64 = 0;
 
 impl<F: Fetch> Browser<F> {
     /// One who reads these sites.
-    pub(super) fn new(sites: Vec<Site>, resolver: Option<SocketAddrV4>) -> Self {
+    pub(super) fn new(sites: Sites) -> Self {
         Self {
             sites,
-            resolver,
             until: Duration::ZERO,
-            stub: Stub::default(),
             page: None,
             tally: Tally::default(),
         }
@@ -153,20 +145,19 @@ impl<F: Fetch> Browser<F> {
 
     /// Begins a page, if it is time and none is there.
     fn next(&mut self, host: &mut dyn Host) {
-        if host.now() >= self.until || self.page.is_some() {
-            return;
+        let busy = self.page.is_some() || self.sites.looking();
+        if host.now() < self.until && !busy {
+            let found = self.sites.look(host, &mut self.tally);
+            self.found(host, found);
         }
-        let site = host.rng().usize(..self.sites.len());
-        let Some(resolver) = self.resolver else {
-            self.open(host, site);
-            return;
-        };
-        let Site { name, address } = &self.sites[site];
-        let expected = Some(*address.ip());
-        let number = self
-            .stub
-            .ask(host, &mut self.tally, resolver, name, expected);
-        self.page = Some(Page::LookUp { number, site });
+    }
+
+    fn found(&mut self, host: &mut dyn Host, found: Option<Found>) {
+        match found {
+            Some(Found::Here(site)) => self.open(host, site),
+            Some(Found::Nowhere) => self.leave(host),
+            None => {}
+        }
     }
 
     fn open(&mut self, host: &mut dyn Host, site: usize) {
@@ -175,14 +166,15 @@ impl<F: Fetch> Browser<F> {
         let mut parts: Vec<Part> = (0..pictures).map(|_| Part::some(rng, true)).collect();
         parts.push(Part::some(rng, false));
         self.tally.begun(F::GROUND.what, parts.len() as u64);
-        let (fetch, first) = F::open(rng, &self.sites[site].name);
-        let connection = host.connect(self.sites[site].address, F::GROUND);
-        self.page = Some(Page::Open(Fetching {
+        let Site { name, address } = self.sites.site(site);
+        let (fetch, first) = F::open(rng, name);
+        let connection = host.connect(*address, F::GROUND);
+        self.page = Some(Fetching {
             connection,
             fetch,
             first,
             parts,
-        }));
+        });
     }
 
     /// The page is read, or failed; the next one follows.
@@ -191,29 +183,18 @@ impl<F: Fetch> Browser<F> {
         let reading = pareto(host.rng(), 1.5, 1.0).min(LONGEST_READ);
         host.timer(Duration::from_secs_f64(reading), NEXT);
     }
-
-    fn looked_up(&mut self, host: &mut dyn Host, result: Option<LookUp>) {
-        let Some(Page::LookUp { number, site }) = self.page else {
-            return;
-        };
-        match result {
-            Some(LookUp::Done(done)) if done == number => self.open(host, site),
-            Some(LookUp::Failed(failed)) if failed == number => self.leave(host),
-            _ => {}
-        }
-    }
 }
 
 impl<F: Fetch> Program for Browser<F> {
     fn start(&mut self, _host: &mut dyn Host) {}
 
     fn datagram(&mut self, host: &mut dyn Host, datagram: Datagram<'_>) {
-        let result = self.stub.datagram(&mut self.tally, datagram);
-        self.looked_up(host, result);
+        let found = self.sites.datagram(&mut self.tally, datagram);
+        self.found(host, found);
     }
 
     fn connection(&mut self, host: &mut dyn Host, connection: Connection, event: Event) {
-        let Some(Page::Open(page)) = &mut self.page else {
+        let Some(page) = &mut self.page else {
             return;
         };
         if page.connection != connection {
@@ -234,6 +215,8 @@ impl<F: Fetch> Program for Browser<F> {
             Event::Finished | Event::Failed(_) => false,
         };
         if !goes_on {
+            let farewell = page.fetch.farewell();
+            host.write(connection, &farewell);
             host.close(connection);
             self.leave(host);
         }
@@ -243,8 +226,8 @@ impl<F: Fetch> Program for Browser<F> {
         if token == NEXT {
             self.next(host);
         } else {
-            let result = self.stub.timer(host, token);
-            self.looked_up(host, result);
+            let found = self.sites.timer(host, token);
+            self.found(host, found);
         }
     }
 }

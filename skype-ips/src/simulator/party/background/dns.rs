@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use super::UNKNOWN_NAME;
 use super::pace::pause;
+use super::sites::Sites;
 use super::tally::Tally;
-use super::{Site, UNKNOWN_NAME};
 use crate::simulator::net::program::{Datagram, Ground, Host, Instant, Program};
 use crate::simulator::party::{Figures, Order, Party};
 use crate::simulator::speech::dns;
@@ -183,7 +184,7 @@ impl Stub {
 /// A program that looks up one name after the other.
 #[derive(Debug)]
 pub(super) struct Asker {
-    resolvers: Vec<Site>,
+    resolvers: Sites,
     until: Instant,
     stub: Stub,
     tally: Tally,
@@ -194,7 +195,7 @@ const NEXT: u64 = 0;
 
 impl Asker {
     /// One that asks these.
-    pub(super) fn new(resolvers: Vec<Site>) -> Self {
+    pub(super) fn new(resolvers: Sites) -> Self {
         Self {
             resolvers,
             until: Duration::ZERO,
@@ -223,14 +224,14 @@ impl Program for Asker {
         for _ in 0..host.rng().u32(1..=8) {
             let first = ["www", "cdn", "api", "mail", "img", "static"];
             let last = ["example.com", "example.net", "example.org"];
-            let rng = host.rng();
+            let (rng, resolvers) = (host.rng(), self.resolvers.all());
             let name = format!(
                 "{}{}.{}",
                 first[rng.usize(..first.len())],
                 rng.u32(1..200),
                 last[rng.usize(..last.len())]
             );
-            let resolver = self.resolvers[rng.usize(..self.resolvers.len())].address;
+            let resolver = resolvers[rng.usize(..resolvers.len())].address;
             self.stub.ask(host, &mut self.tally, resolver, &name, None);
         }
         let after = pause(host.rng(), 4.0);

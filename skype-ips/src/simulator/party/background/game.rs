@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::Site;
 use super::numbers::Numbers;
 use super::pace::{exponential, normal};
 use super::seal::{made_from, number_of};
@@ -185,9 +186,10 @@ impl Talk for Player {
 }
 
 impl Open for Player {
+    type Known = ();
     const PAUSE: f64 = 10.0;
 
-    fn open(now: Instant, until: Instant, rng: &mut Rng, _site: &str) -> Self {
+    fn open((): &(), now: Instant, until: Instant, rng: &mut Rng, _site: &Site) -> Self {
         let lasting = SHORTEST + exponential(rng, MATCH);
         Self {
             port: rng.u16(1..).to_be_bytes(),

@@ -5,18 +5,32 @@
 //! must have been sent: figures say how many exchanges were begun and how many came through
 //! unchanged. What is encrypted elsewhere is sealed here with keys made from what is in clear.
 
+mod bittorrent;
 mod browser;
+mod dht;
 mod dns;
+mod dtls;
 mod game;
 mod http;
+mod https;
 mod numbers;
 mod pace;
+mod peer_wire;
+mod reliable;
+mod rtp;
 mod seal;
+mod sites;
+mod ssh;
+mod ssh_user;
 mod streams;
+mod stun;
 mod talks;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod utp;
+mod webrtc;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -181,12 +195,15 @@ pub const UNKNOWN_NAME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 254);
 /// when its time is over it ends what it has begun. With a resolver it looks up a site's name
 /// before it goes there; the answer has to be the site's address.
 pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) -> Box<dyn Party> {
+    let sites = sites::Sites::new(servers, resolver);
     match kind {
-        Kind::Dns => Box::new(dns::Asker::new(servers)),
-        Kind::Http => Box::new(browser::Browser::<http::Client>::new(servers, resolver)),
-        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(
-            servers, resolver,
-        )),
+        Kind::Dns => Box::new(dns::Asker::new(sites)),
+        Kind::Http => Box::new(browser::Browser::<http::Client>::new(sites)),
+        Kind::Https => Box::new(browser::Browser::<https::Client>::new(sites)),
+        Kind::Ssh => Box::new(ssh_user::User::new(sites)),
+        Kind::BitTorrent => Box::new(bittorrent::Client::new(sites)),
+        Kind::WebRtc => Box::new(talks::DatagramClient::<webrtc::Call>::new(sites, ())),
+        Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites, ())),
         _ => Box::new(tally::Silent),
     }
 }
@@ -197,6 +214,10 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
     match kind {
         Kind::Dns => resolver(Vec::new()),
         Kind::Http => Box::new(streams::StreamServer::<http::Server>::new(port)),
+        Kind::Https => Box::new(streams::StreamServer::<https::Server>::new(port)),
+        Kind::Ssh => Box::new(streams::StreamServer::<ssh::Server>::new(port)),
+        Kind::BitTorrent => Box::new(bittorrent::Seeder::new(port)),
+        Kind::WebRtc => Box::new(talks::DatagramServer::<webrtc::Call>::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
         _ => Box::new(tally::Silent),
     }

@@ -8,16 +8,22 @@ use super::tally::Tally;
 use crate::simulator::net::program::{Connection, Event, Host, Instant, Program};
 use crate::simulator::party::{Figures, Order, Party};
 
-/// The server's end of one connection.
-pub(super) trait Answer: Default {
-    /// What the server says first.
+/// One end of a stream that says something first, and then what it hears has it say. Servers
+/// make one for each connection.
+pub(super) trait Answer {
+    /// What it says first.
     fn greeting(&mut self, _rng: &mut Rng) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Hears some bytes of the stream and says what it writes, each part in a segment of its own;
+    /// Hears some bytes of the stream and says what this end writes, each part in a segment of its own;
     /// `None` ends the connection: that was not its language.
     fn hear(&mut self, rng: &mut Rng, tally: &mut Tally, bytes: &[u8]) -> Option<Vec<Vec<u8>>>;
+
+    /// Whether this end wants no more of it.
+    fn over(&self) -> bool {
+        false
+    }
 }
 
 /// The connections of a server.
@@ -30,7 +36,7 @@ impl<A> Default for Sessions<A> {
     }
 }
 
-impl<A: Answer> Sessions<A> {
+impl<A: Answer + Default> Sessions<A> {
     /// Something has happened to one of them.
     pub(super) fn connection(
         &mut self,
@@ -84,7 +90,7 @@ pub(super) struct StreamServer<A> {
     tally: Tally,
 }
 
-impl<A: Answer> StreamServer<A> {
+impl<A: Answer + Default> StreamServer<A> {
     /// One that listens on this port.
     pub(super) fn new(port: u16) -> Self {
         Self {
@@ -95,7 +101,7 @@ impl<A: Answer> StreamServer<A> {
     }
 }
 
-impl<A: Answer> Program for StreamServer<A> {
+impl<A: Answer + Default> Program for StreamServer<A> {
     fn start(&mut self, host: &mut dyn Host) {
         host.listen(self.port);
     }
@@ -106,7 +112,7 @@ impl<A: Answer> Program for StreamServer<A> {
     }
 }
 
-impl<A: Answer> Party for StreamServer<A> {
+impl<A: Answer + Default> Party for StreamServer<A> {
     fn order(&mut self, _host: &mut dyn Host, _order: &Order) {}
 
     fn figures(&self, _now: Instant) -> Figures {

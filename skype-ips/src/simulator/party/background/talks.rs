@@ -8,8 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::Site;
-use super::dns::{LookUp, Stub};
 use super::pace::pause;
+use super::sites::{Found, LOOK_UPS, Sites};
 use super::tally::Tally;
 use crate::simulator::net::program::{Datagram, Ground, Host, Instant, Program};
 use crate::simulator::party::{Figures, Order, Party};
@@ -45,8 +45,11 @@ pub(super) trait Talk: Sized {
 
 /// A conversation that this end opens.
 pub(super) trait Open: Talk {
-    /// One with the site of that name, which is to end about `until`.
-    fn open(now: Instant, until: Instant, rng: &mut Rng, site: &str) -> Self;
+    /// What it has to know beside the site.
+    type Known: std::fmt::Debug;
+
+    /// One with that site, which is to end about `until`.
+    fn open(known: &Self::Known, now: Instant, until: Instant, rng: &mut Rng, site: &Site) -> Self;
 
     /// Mean seconds from the end of one to the beginning of the next.
     const PAUSE: f64;
@@ -92,9 +95,9 @@ impl<T: Talk> Talks<T> {
         self.places.is_empty()
     }
 
-    /// Those that go on.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.values().map(|place| &place.talk)
+    /// How many go on.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// Whether one goes on there.
@@ -260,84 +263,62 @@ impl<T: Accept> Party for DatagramServer<T> {
 
 /// A client that has one conversation after the other, each from a port of its own.
 #[derive(Debug)]
-pub(super) struct DatagramClient<T> {
-    sites: Vec<Site>,
-    resolver: Option<SocketAddrV4>,
+pub(super) struct DatagramClient<T: Open> {
+    sites: Sites,
+    known: T::Known,
     until: Instant,
-    stub: Stub,
-    /// The site that is looked up.
-    looking: Option<usize>,
     talks: Talks<T>,
     /// Whether the next one is waited for.
     paused: bool,
     tally: Tally,
 }
 
-/// Tokens of the client's own timers: the next conversation, and above this the questions for
-/// names.
-const NEXT: u64 = 1 << 32;
+/// The token of the next conversation; theirs are numbers from 1.
+const NEXT: u64 = 0;
 
 impl<T: Open> DatagramClient<T> {
     /// One of these sites.
-    pub(super) fn new(sites: Vec<Site>, resolver: Option<SocketAddrV4>) -> Self {
+    pub(super) fn new(sites: Sites, known: T::Known) -> Self {
         Self {
             sites,
-            resolver,
+            known,
             until: Duration::ZERO,
-            stub: Stub::numbered_from(NEXT),
-            looking: None,
             talks: Talks::default(),
             paused: false,
             tally: Tally::default(),
         }
     }
 
+    fn idle(&self) -> bool {
+        self.talks.is_empty() && !self.sites.looking() && !self.paused
+    }
+
     fn next(&mut self, host: &mut dyn Host) {
-        let busy = self.looking.is_some() || !self.talks.is_empty() || self.paused;
-        if busy || host.now() >= self.until {
-            return;
+        if self.idle() && host.now() < self.until {
+            let found = self.sites.look(host, &mut self.tally);
+            self.found(host, found);
         }
-        let site = host.rng().usize(..self.sites.len());
-        let Some(resolver) = self.resolver else {
-            self.open(host, site);
-            return;
-        };
-        let Site { name, address } = &self.sites[site];
-        let expected = Some(*address.ip());
-        self.stub
-            .ask(host, &mut self.tally, resolver, name, expected);
-        self.looking = Some(site);
     }
 
-    fn open(&mut self, host: &mut dyn Host, site: usize) {
-        let Some(port) = host.bind(0, T::GROUND) else {
-            return;
-        };
-        let Site { name, address } = &self.sites[site];
-        let talk = T::open(host.now(), self.until, host.rng(), name);
-        let way = (port, *address);
-        self.talks.open(host, &mut self.tally, way, talk);
+    fn found(&mut self, host: &mut dyn Host, found: Option<Found>) {
+        if let Some(Found::Here(site)) = found
+            && let Some(port) = host.bind(0, T::GROUND)
+        {
+            let site = self.sites.site(site);
+            let talk = T::open(&self.known, host.now(), self.until, host.rng(), site);
+            let way = (port, site.address);
+            self.talks.open(host, &mut self.tally, way, talk);
+        } else if found.is_some() {
+            self.pause(host);
+        }
     }
 
-    /// What may follow when something has ended.
-    fn after(&mut self, host: &mut dyn Host) {
-        if self.talks.is_empty() && self.looking.is_none() && !self.paused {
+    /// Waits for the next conversation, if none goes on.
+    fn pause(&mut self, host: &mut dyn Host) {
+        if self.idle() {
             self.paused = true;
             let time = pause(host.rng(), T::PAUSE);
             host.timer(time, NEXT);
-        }
-    }
-
-    fn looked_up(&mut self, host: &mut dyn Host, result: Option<LookUp>) {
-        let Some(result) = result else {
-            return;
-        };
-        let Some(site) = self.looking.take() else {
-            return;
-        };
-        match result {
-            LookUp::Done(_) => self.open(host, site),
-            LookUp::Failed(_) => self.after(host),
         }
     }
 }
@@ -346,30 +327,24 @@ impl<T: Open> Program for DatagramClient<T> {
     fn start(&mut self, _host: &mut dyn Host) {}
 
     fn datagram(&mut self, host: &mut dyn Host, datagram: Datagram<'_>) {
-        let was_empty = self.talks.is_empty();
         if self.talks.datagram(host, &mut self.tally, datagram) {
-            if self.talks.is_empty() && !was_empty {
-                self.after(host);
-            }
-            return;
+            self.pause(host);
+        } else {
+            let found = self.sites.datagram(&mut self.tally, datagram);
+            self.found(host, found);
         }
-        let result = self.stub.datagram(&mut self.tally, datagram);
-        self.looked_up(host, result);
     }
 
     fn timer(&mut self, host: &mut dyn Host, token: u64) {
         if token == NEXT {
             self.paused = false;
             self.next(host);
-        } else if token > NEXT {
-            let result = self.stub.timer(host, token);
-            self.looked_up(host, result);
+        } else if token > LOOK_UPS {
+            let found = self.sites.timer(host, token);
+            self.found(host, found);
         } else {
-            let was_empty = self.talks.is_empty();
             self.talks.timer(host, &mut self.tally, token);
-            if self.talks.is_empty() && !was_empty {
-                self.after(host);
-            }
+            self.pause(host);
         }
     }
 }

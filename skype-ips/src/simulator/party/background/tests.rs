@@ -162,7 +162,11 @@ fn every_kind_completes_all_exchanges_over_a_good_link() {
 
 #[test]
 fn streams_are_whole_over_a_lossy_link_too() {
-    for (kind, what) in [(Kind::Http, "HTTP")] {
+    for (kind, what) in [
+        (Kind::Http, "HTTP"),
+        (Kind::Https, "TLS"),
+        (Kind::Ssh, "SSH"),
+    ] {
         for seed in 0..3 {
             let exchanges = run(kind, seed, LOSSY, 60).of(what);
             assert!(exchanges.begun > 5, "{kind:?}: {exchanges:?}");
@@ -173,10 +177,14 @@ fn streams_are_whole_over_a_lossy_link_too() {
 
 #[test]
 fn what_a_lossy_link_loses_is_missed_by_its_numbers() {
-    for (kind, what) in [(Kind::Game, "game")] {
+    for (kind, what) in [
+        (Kind::Game, "game"),
+        (Kind::BitTorrent, "DHT"),
+        (Kind::WebRtc, "RTP"),
+    ] {
         let exchanges = run(kind, 1, LOSSY, 60).of(what);
         let share = exchanges.done as f64 / exchanges.begun as f64;
-        assert!((0.96..1.0).contains(&share), "{kind:?}: {exchanges:?}");
+        assert!((0.93..1.0).contains(&share), "{kind:?}: {exchanges:?}");
     }
 }
 

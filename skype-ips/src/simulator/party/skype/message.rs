@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Generation;
 
+/// Other super nodes that a redirection of 53 bytes can hold.
+pub const MAX_OTHERS: usize = 5;
+
 /// What is being set up between two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum What {
@@ -34,7 +37,7 @@ pub enum Message {
     Accept,
     /// No; try these.
     Redirect {
-        /// Other super nodes, at most five: 53 bytes hold no more.
+        /// Other super nodes, at most [`MAX_OTHERS`].
         others: Vec<SocketAddrV4>,
     },
     /// Are you there? Answered by [`Message::Pong`].
@@ -122,6 +125,9 @@ pub enum Message {
         /// Of which session.
         session: u32,
     },
+    /// I am about to connect to the port from which you answer, to see whether you can be reached.
+    /// Acknowledged.
+    Reach,
     /// Connect back to me over TCP, at this port of the address that you see. Acknowledged.
     CallBack {
         /// The port.
@@ -143,6 +149,8 @@ pub enum Message {
     Join {
         /// The session.
         session: u32,
+        /// Number of the user at this end, which may come again another way.
+        user: u32,
         /// Media of what.
         what: What,
     },
@@ -292,7 +300,7 @@ impl Message {
             Self::Redirect { others } if others.len() < 2 => 26,
             Self::Redirect { .. } => [51, 53][rng.usize(..2)],
             Self::Ping => rng.usize(30..=31),
-            Self::CallBack { .. } => 20,
+            Self::Reach | Self::CallBack { .. } => 20,
             Self::Search { .. } | Self::Query { .. } => 21,
             Self::Found { .. } | Self::NotHere { .. } => rng.usize(66..=74),
             Self::Announce { .. } => 346,
@@ -321,9 +329,12 @@ mod tests {
             Message::Probe,
             Message::Accept,
             Message::Redirect { others: others(1) },
-            Message::Redirect { others: others(5) },
+            Message::Redirect {
+                others: others(MAX_OTHERS as u8),
+            },
             Message::Ping,
             Message::Pong,
+            Message::Reach,
             Message::CallBack { port: u16::MAX },
             Message::Search { user },
             Message::Query { user },

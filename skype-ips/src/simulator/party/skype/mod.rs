@@ -15,4 +15,5 @@ pub mod message;
 pub mod proxy_server;
 pub mod servers;
 pub mod stream;
+pub mod super_node;
 pub mod through;

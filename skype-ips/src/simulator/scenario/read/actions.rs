@@ -1,6 +1,6 @@
 //! Reads `[[action]]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use super::super::model::{Action, What};
 use super::super::vocabulary::{Deed, Kind};
 use super::names::Names;
 use super::parties::Party;
-use crate::toml_file::{Key, Quantity, Rate, Reader, Size, listed, quantity, quoted};
+use crate::toml_file::{Key, Quantity, Rate, Reader, Size, listed, quantity, quoted, seconds};
+
+/// Most actions of a scenario, of each party by itself.
+const MAX_ACTIONS: usize = 10_000;
 
 /// The keys of all actions.
 const COMMON: &[&Key] = &[&AT, &WHO, &DO, &SPREAD];
@@ -58,12 +61,18 @@ pub(super) fn read<'s>(
         let mut action = ActionReader {
             reader,
             table,
-            header,
+            header: header.clone(),
             end,
             members: &members,
             names,
         };
-        list.extend(action.read());
+        let more = action.read();
+        if list.len() + more.len() > MAX_ACTIONS {
+            let message = format!("more than {MAX_ACTIONS} actions, of each party by itself");
+            reader.error(header, message, "take some out, or name fewer parties");
+            break;
+        }
+        list.extend(more);
     }
     out_of_order(reader, &list, &members);
     list
@@ -137,7 +146,7 @@ impl ActionReader<'_, '_, '_, '_> {
     fn at(&mut self, spread: Duration) -> Option<Duration> {
         let end = self.end.unwrap_or(Duration::MAX);
         let until = match self.end {
-            Some(end) => format!("write a time from \"0 s\" to the end, {end:?}"),
+            Some(end) => format!("write a time from \"0 s\" to the end, \"{}\"", seconds(end)),
             None => "write a time from \"0 s\" on".into(),
         };
         let at = self.reader.parsed(self.table, &AT, |text| {
@@ -162,7 +171,7 @@ impl ActionReader<'_, '_, '_, '_> {
             .filter(|_| last >= end)
         {
             let message = format!("`{}` reaches over the end of the scenario", key.get_ref());
-            let help = format!("write less than \"{:?}\"", end - *at.get_ref());
+            let help = format!("write less than \"{}\"", seconds(end - *at.get_ref()));
             self.reader.error(said.span(), message, help);
         }
         Some(at.into_inner())
@@ -352,7 +361,7 @@ impl ActionReader<'_, '_, '_, '_> {
         if let (Some(at), Some(end)) = (at, self.end) {
             let over = (at + spread + lasting).saturating_sub(end);
             if !over.is_zero() && at < end {
-                let message = format!("the scenario ends {over:?} before this does");
+                let message = format!("the scenario ends {} before this does", seconds(over));
                 let help =
                     "end it sooner, begin it earlier, or give the scenario a longer `duration`";
                 self.reader.warning(span, message, help);
@@ -365,6 +374,13 @@ impl ActionReader<'_, '_, '_, '_> {
 /// Warns of what can't come about because somebody isn't signed in by then.
 fn out_of_order(reader: &mut Reader<'_>, list: &[Read], members: &[&Party]) {
     let mut said = BTreeSet::new();
+    let mut signed_in: BTreeMap<usize, Duration> = BTreeMap::new();
+    for Read { action, .. } in list {
+        if action.what == What::SignIn {
+            let first = signed_in.entry(action.party).or_insert(action.at);
+            *first = action.at.min(*first);
+        }
+    }
     for read in list {
         let other = match &read.action.what {
             What::Call { with, .. } | What::Chat { with, .. } => Some(*with),
@@ -372,16 +388,13 @@ fn out_of_order(reader: &mut Reader<'_>, list: &[Read], members: &[&Party]) {
             What::Search { .. } | What::SignOut => None,
             What::SignIn | What::Run { .. } => continue,
         };
-        let signs_in = |party| {
-            list.iter().any(|earlier| {
-                earlier.action.party == party
-                    && earlier.action.what == What::SignIn
-                    && earlier.action.at <= read.action.at
-            })
+        let signs_in = |party: &usize| {
+            let first = signed_in.get(party);
+            first.is_some_and(|first| *first <= read.action.at)
         };
         let absent = [(Some(read.action.party), &read.who), (other, &read.other)];
         for (party, at) in absent {
-            if let Some(party) = party.filter(|party| !signs_in(*party))
+            if let Some(party) = party.filter(|party| !signs_in(party))
                 && said.insert((at.start, &members[party].name))
             {
                 let message = format!("{} isn't signed in by then", quoted(&members[party].name));

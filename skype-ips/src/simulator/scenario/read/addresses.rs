@@ -147,8 +147,13 @@ fn said(
                 None
             };
             if let Some(message) = reason {
-                let hosts: Vec<_> = net.hosts().collect();
-                let help = format!("write one from {} to {}", hosts[1], hosts[hosts.len() - 1]);
+                let first = net.network().to_bits() + 2;
+                let last = net.broadcast().to_bits() - 1;
+                let help = format!(
+                    "write one from {} to {}",
+                    Ipv4Addr::from_bits(first),
+                    Ipv4Addr::from_bits(last)
+                );
                 reader.error(at, message, help);
                 return members;
             }

@@ -10,13 +10,16 @@ use super::super::language::{
     BACKGROUND, DELIVERED, EXPECT, EXPECT_TABLE, FILE_STATE, IF_DROPPED, LONGEST_GAP, PATH,
     RELAYED, SEARCHES_ANSWERED, SERVED, SIGNED_IN, WHO,
 };
-use super::super::model::{Action, Expectation, Link, Nat, Settings, Wanted, What};
-use super::super::vocabulary::{IfDropped, Path, Side};
+use super::super::model::{Action, Expectation, Link, Settings, Wanted, What};
+use super::super::vocabulary::{IfDropped, Kind, Path};
 use super::Named;
 use super::names::Names;
 use super::networks::Network;
 use super::parties::Party;
 use crate::toml_file::{Reader, Share, Size, Word, quantity, quoted};
+
+/// Most expectations of a file, of each party by itself.
+const MAX_EXPECTATIONS: usize = 10_000;
 
 /// The share that arrives of a call, and that is answered of questions, if nothing is wrong.
 const NEARLY_ALL: f64 = 0.95;
@@ -53,7 +56,14 @@ pub(super) fn read<'s>(
     let mut list = Vec::new();
     for (table, header) in reader.tables(root, &EXPECT) {
         reader.keys(table, &EXPECT_TABLE);
-        list.extend(expectation(reader, table, &header, names, cast));
+        let more = expectation(reader, table, &header, names, cast);
+        if list.len() + more.len() > MAX_EXPECTATIONS {
+            let message =
+                format!("more than {MAX_EXPECTATIONS} expectations, of each party by itself");
+            reader.error(header, message, "take some out, or name fewer parties");
+            break;
+        }
+        list.extend(more);
     }
     natural(cast, &mut list);
     list
@@ -194,7 +204,8 @@ fn idle(cast: Cast<'_>, party: usize, goal: &Wanted) -> Option<(String, &'static
 }
 
 fn has_background(party: &Party) -> bool {
-    !party.runs.is_empty() || party.kind.is_some_and(|kind| kind.is_look_alike())
+    let of_kind = |kind: Kind| kind.is_look_alike() || kind == Kind::InternetHost;
+    !party.runs.is_empty() || party.kind.is_some_and(of_kind)
 }
 
 /// Adds what parties with actions and everyday traffic are expected to achieve if the file expects
@@ -281,13 +292,11 @@ impl<'a> Cast<'a> {
             let link = party.link.map(|number| &self.links[number].value);
             link.is_some_and(Link::loses)
         };
-        let outside = self.members.iter().filter(|member| {
-            let network = self.network(member);
-            network.is_some_and(|network| {
-                network.side == Some(Side::Outside) && network.nat == Nat::None
-            })
-        });
-        match loses(party) || outside.into_iter().any(|member| loses(member)) {
+        let mut others = self
+            .members
+            .iter()
+            .filter(|member| matches!(member.kind, Some(Kind::InternetHost | Kind::Resolver)));
+        match loses(party) || others.any(|member| loses(member)) {
             true => NEARLY_ALL,
             false => 1.0,
         }

@@ -16,15 +16,18 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::language::{ABOUT, ACTION, DURATION, FILE, LANGUAGE, NAME, NETWORKS, PARTY};
+use super::language::{ABOUT, DURATION, FILE, LANGUAGE, NAME};
 use super::model::{Link, Party, Scenario};
 use crate::toml_file::{
-    Document, NAME_HELP, Problem, Problems, Reader, Source, Wrong, is_name, quantity, quoted,
-    read_limited,
+    Document, NAME_HELP, Problem, Problems, Reader, Source, VERSION, Wrong, is_name, quantity,
+    quoted, read_limited,
 };
 use expectations::Cast;
 use names::Names;
 use networks::Network;
+
+#[cfg(test)]
+pub(super) use addresses::LAB;
 
 /// How long a scenario takes at least and at most.
 const DURATIONS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];
@@ -39,13 +42,15 @@ struct Named<T> {
     used: bool,
 }
 
-/// Whether a file's text is a scenario's: what no other file of ours has.
-pub fn is_scenario(path: &Path, text: &str) -> bool {
-    let source = Source::new(path, text, false);
+/// Whether a file is a scenario, and no configuration: it has keys that only scenarios have.
+pub fn is_scenario(path: &Path) -> bool {
+    let Ok(bytes) = read_limited(path) else {
+        return false;
+    };
+    let source = Source::new(path, &String::from_utf8_lossy(&bytes), false);
     let document = Document::parse(&source, &LANGUAGE);
-    [&NETWORKS, &PARTY, &ACTION]
-        .iter()
-        .any(|key| document.root.contains_key(key.name))
+    let mut own = FILE.without(&[&VERSION, &NAME]);
+    own.any(|key| document.root.contains_key(key.name))
 }
 
 /// Reads a scenario from a file.

@@ -1,5 +1,6 @@
 //! Reads `[[party]]`.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -15,10 +16,15 @@ use super::addresses::{self, Wish};
 use super::names::Names;
 use super::networks::{self, Network};
 use super::{Named, links};
-use crate::toml_file::{Key, NAME_HELP, Reader, is_name, listed, quoted};
+use crate::toml_file::{Excerpt, Key, NAME_HELP, Reader, is_name, listed, quoted};
 
 /// Most parties of a scenario: what a machine plays in real time.
 pub(super) const MAX_PARTIES: u32 = 1000;
+
+/// What the lab itself has besides the parties.
+const LAB_NAMES: [&str; 3] = ["gateway", "internet", "switch"];
+/// How the names of its home routers begin.
+const LAB_ROUTERS: &str = "router-";
 
 /// The port of bootstrap nodes.
 const BOOTSTRAP_PORT: u16 = 33_033;
@@ -97,14 +103,15 @@ pub(super) fn read<'s>(
     let mut total = 0;
     for (table, header) in tables {
         reader.keys(table, &PARTY_TABLE);
-        let party = party(reader, table, &header, networks, links, names);
-        let before = total;
-        total += party.wish.count;
-        if before <= MAX_PARTIES && total > MAX_PARTIES {
+        let count = reader.integer(table, &COUNT, 1..=MAX_PARTIES);
+        let count = count.map(Spanned::into_inner);
+        total += count.unwrap_or(1);
+        if total > MAX_PARTIES {
             let message = format!("more than {MAX_PARTIES} parties");
             reader.error(header, message, "take some out, or write smaller groups");
+            break;
         }
-        parties.push(party);
+        parties.push(party(reader, table, &header, networks, links, names, count));
     }
     parties
 }
@@ -116,10 +123,9 @@ fn party(
     networks: &mut [Named<Network>],
     links: &mut [Named<Link>],
     names: &mut Names,
+    count: Option<u32>,
 ) -> Party {
-    let count = reader.integer(table, &COUNT, 1..=MAX_PARTIES);
-    let is_group = count.is_some();
-    let count = count.map_or(1, Spanned::into_inner);
+    let (is_group, count) = (count.is_some(), count.unwrap_or(1));
     let name = name(reader, table, header, names, count, is_group);
     let kind = reader.word::<Kind>(table, &KIND);
     if !table.contains_key(KIND.name) {
@@ -180,6 +186,9 @@ fn name(
     if !is_name(name) {
         let message = format!("{} can't be the name of a party", quoted(name));
         reader.error(at.clone(), message, NAME_HELP);
+    } else if LAB_NAMES.contains(&name) || name.starts_with(LAB_ROUTERS) {
+        let message = format!("{} is the lab's own", quoted(name));
+        reader.error(at.clone(), message, "give the party another name");
     }
     names.add(reader, name, at, count, is_group);
     name.to_owned()
@@ -340,6 +349,7 @@ pub(super) fn references<'s>(
         DeValue::Table(table) => Some(table),
         _ => None,
     });
+    let mut passwords = BTreeMap::new();
     for (party, table) in parties.iter_mut().zip(tables) {
         let Settings::Client(client) = &mut party.settings else {
             continue;
@@ -350,7 +360,7 @@ pub(super) fn references<'s>(
             true => list(reader, table, &BOOTSTRAP, names, &kinds, &nodes),
             false => every(Kind::Bootstrap).collect(),
         };
-        client.proxy = proxy(reader, table, names, &kinds);
+        client.proxy = proxy(reader, table, names, &kinds, &mut passwords);
     }
 }
 
@@ -385,6 +395,7 @@ fn proxy(
     table: &DeTable<'_>,
     names: &Names,
     kinds: &[Option<Kind>],
+    passwords: &mut BTreeMap<usize, (bool, Excerpt)>,
 ) -> Option<(ProxyKind, usize)> {
     let value = table.get(PROXY.name)?;
     let DeValue::Table(inner) = value.get_ref() else {
@@ -407,7 +418,18 @@ fn proxy(
         Some(Kind::Proxy) | None => {}
         Some(other) => wrong_kind(reader, &name, other, &[Kind::Proxy]),
     }
-    Some((kind?.into_inner(), number))
+    let (at, kind) = (kind.as_ref()?.span(), kind?.into_inner());
+    if let Some(password) = kind.password() {
+        let here = reader.at(at.clone());
+        let (first, other) = passwords.entry(number).or_insert((password, here));
+        if *first != password {
+            let message = format!("{} is to have a password and none", quoted(name.get_ref()));
+            let help = "let clients with a password go through another proxy";
+            let other = other.clone();
+            reader.conflict(at, message, help, other, "the other kind");
+        }
+    }
+    Some((kind, number))
 }
 
 fn wrong_kind(reader: &mut Reader<'_>, name: &Spanned<&str>, kind: Kind, wanted: &[Kind]) {

@@ -73,6 +73,10 @@ pub(super) fn add_internet(
     names: &mut Names,
     parties: &mut Vec<Party>,
 ) {
+    let resolved = parties
+        .iter()
+        .any(|party| party.kind == Some(Kind::Resolver));
+    let needs = |party: &Party| needs(party, resolved);
     let Some(first) = parties.iter().find(|party| needs(party) > 0) else {
         return;
     };
@@ -122,10 +126,10 @@ fn add_some(
     parties.push(Party::added(name, kind, network, at.clone(), count));
 }
 
-/// How many hosts of the internet a party's traffic needs.
-fn needs(party: &Party) -> u32 {
+/// How many hosts of the internet a party's traffic needs, if there is a resolver beside or not.
+fn needs(party: &Party, resolved: bool) -> u32 {
     let applications = party.runs.iter().map(|application| match application {
-        Application::Dns => 0,
+        Application::Dns if resolved => 0,
         // The server, and whom it is called through it.
         Application::Turn => 2,
         _ => 1,

@@ -91,6 +91,7 @@ impl ClientProgram {
         let (number, what) = (session.number, session.what);
         let join = Message::Join {
             session: number,
+            user: self.settings.user.number,
             what,
         };
         match action {
@@ -159,6 +160,7 @@ impl ClientProgram {
                 let what = self.sessions[index].what;
                 let join = Message::Join {
                     session: number,
+                    user: self.settings.user.number,
                     what,
                 };
                 self.lines.tell(host, connection, &join);

@@ -34,7 +34,11 @@ enum End {
         kind: Proxy,
     },
     /// One of two between which bytes pass.
-    Passing(Connection),
+    Passing {
+        other: Connection,
+        /// This end sends no more.
+        finished: bool,
+    },
 }
 
 impl ProxyServer {
@@ -99,8 +103,10 @@ impl ProxyServer {
             if !inbox.is_empty() {
                 host.write(onward, &inbox);
             }
-            self.ends.insert(client, End::Passing(onward));
-            self.ends.insert(onward, End::Passing(client));
+            for (end, other) in [(client, onward), (onward, client)] {
+                let finished = false;
+                self.ends.insert(end, End::Passing { other, finished });
+            }
         }
     }
 
@@ -111,49 +117,52 @@ impl ProxyServer {
                 self.ask(host, connection);
             }
             Some(End::Waiting { inbox }) => inbox.extend(bytes),
-            Some(End::Passing(other)) => host.write(*other, bytes),
+            Some(End::Passing { other, .. }) => host.write(*other, bytes),
             Some(End::Connecting { .. }) | None => {}
         }
     }
 
-    /// One end is over, well or badly; so is the other then.
-    fn over(&mut self, host: &mut dyn Host, connection: Connection, well: bool) {
-        let other = match self.ends.remove(&connection) {
-            Some(End::Passing(other)) => Some(other),
+    /// One end sends no more: the other is told, which may go on.
+    fn finished(&mut self, host: &mut dyn Host, connection: Connection) {
+        let Some(End::Passing { other, finished }) = self.ends.get_mut(&connection) else {
+            self.over(host, connection);
+            host.close(connection);
+            return;
+        };
+        let other = *other;
+        *finished = true;
+        host.close(other);
+        if let Some(End::Passing { finished: true, .. }) = self.ends.get(&other) {
+            self.ends.remove(&connection);
+            self.ends.remove(&other);
+        }
+    }
+
+    /// One end is no more, or has not even begun; so is the other then.
+    fn over(&mut self, host: &mut dyn Host, connection: Connection) {
+        match self.ends.remove(&connection) {
+            Some(End::Passing { other, .. }) => {
+                self.ends.remove(&other);
+                host.abort(other);
+            }
             Some(End::Connecting {
                 client,
                 target,
                 kind,
             }) => {
+                self.ends.remove(&client);
                 host.write(client, &proxy::verdict(kind, target, false));
                 host.close(client);
-                self.ends.remove(&client);
-                None
             }
             Some(End::Waiting { .. }) => {
+                let is_for = |end: &End| matches!(end, End::Connecting { client, .. } if *client == connection);
                 let mut ends = self.ends.iter();
-                let onward = ends.find_map(|(onward, end)| match end {
-                    End::Connecting { client, .. } if *client == connection => Some(*onward),
-                    _ => None,
-                });
-                onward.into_iter().for_each(|onward| {
+                if let Some((&onward, _)) = ends.find(|(_, end)| is_for(end)) {
                     self.ends.remove(&onward);
                     host.abort(onward);
-                });
-                None
+                }
             }
-            Some(End::Asking { .. }) | None => None,
-        };
-        if well {
-            host.close(connection);
-        }
-        if let Some(other) = other {
-            match well {
-                // The other may have more to say, but nobody is there to hear it.
-                true => host.close(other),
-                false => host.abort(other),
-            }
-            self.ends.remove(&other);
+            Some(End::Asking { .. }) | None => {}
         }
     }
 }
@@ -176,8 +185,8 @@ impl Program for ProxyServer {
             }
             Event::Connected => self.connected(host, connection),
             Event::Received(bytes) => self.received(host, connection, &bytes),
-            Event::Finished => self.over(host, connection, true),
-            Event::Failed(_) => self.over(host, connection, false),
+            Event::Finished => self.finished(host, connection),
+            Event::Failed(_) => self.over(host, connection),
         }
     }
 }

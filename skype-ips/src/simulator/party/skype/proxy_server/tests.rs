@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::super::fake::FakeNet;
+use super::super::message::Message;
 use super::super::stream::{Heard, Session};
 use super::super::through::{Dialogue, Passage};
 use super::*;
@@ -36,7 +37,13 @@ impl Program for Listener {
                 let heard = session.receive(host, &mut self.process, &bytes);
                 self.heard.extend(heard);
             }
-            Event::Finished => self.finished = true,
+            Event::Finished => {
+                // Has the last word.
+                self.finished = true;
+                let session = self.session.as_mut().expect("accepted");
+                session.tell(host, &Message::Ping);
+                host.close(connection);
+            }
             _ => {}
         }
     }
@@ -49,6 +56,7 @@ struct Client {
     dialogue: Option<Dialogue>,
     session: Option<Session>,
     open: bool,
+    last_word: bool,
     refused: bool,
 }
 
@@ -65,7 +73,12 @@ impl Program for Client {
             }
             (Event::Received(bytes), Some(session), _) => {
                 let heard = session.receive(host, &mut self.process, &bytes);
-                self.open |= heard.contains(&Heard::Open);
+                for heard in heard {
+                    match heard {
+                        Heard::Open => self.open = true,
+                        _ => self.last_word = true,
+                    }
+                }
             }
             (Event::Received(bytes), None, Some(dialogue)) => {
                 match dialogue.receive(host, &bytes) {
@@ -91,6 +104,7 @@ fn client(kind: Proxy) -> Client {
         dialogue: None,
         session: None,
         open: false,
+        last_word: false,
         refused: false,
     }
 }
@@ -115,7 +129,8 @@ fn a_session_opens_through_every_kind_of_proxy() {
             let mut net = FakeNet::new();
             net.piece = piece;
             let skype = [*NODE.ip()].into();
-            net.add(PROXY, PROXY, ProxyServer::new(wants_password(kind), skype));
+            let proxy = ProxyServer::new(wants_password(kind), skype);
+            let proxy = net.add(PROXY, PROXY, proxy);
             let node = net.add(*NODE.ip(), *NODE.ip(), listener());
             let client = net.add(CLIENT, CLIENT, client(kind));
             net.run(Duration::from_secs(5));
@@ -132,6 +147,10 @@ fn a_session_opens_through_every_kind_of_proxy() {
                 assert_eq!(node.heard, [Heard::Open]);
                 assert!(node.finished, "the end is passed on");
             });
+            let heard = net.with(client, |client: &mut Client, _| client.last_word);
+            assert!(heard, "what comes after it too");
+            let proxy = net.with(proxy, |proxy: &mut ProxyServer, _| proxy.ends.len());
+            assert_eq!(proxy, 0, "nothing is left");
         }
     }
 }

@@ -240,6 +240,25 @@ fn a_listener_answers_strangers_as_recorded() {
 }
 
 #[test]
+fn a_listener_survives_anything() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let beginnings: [&[u8]; 5] = [
+        b"",
+        b"GET",
+        &fake_tls::CLIENT_HELLO,
+        &[0x16, 3, 1, 0, 0],
+        b"\x80\x46",
+    ];
+    for _ in 0..200 {
+        let len = rng.usize(..400);
+        let noise = crate::simulator::speech::noise(&mut rng, len);
+        let begin = beginnings[rng.usize(..beginnings.len())];
+        let (heard, _) = answer_to(&[begin, &noise].concat());
+        assert!(heard.is_empty() || heard == [Heard::Foreign], "{heard:?}");
+    }
+}
+
+#[test]
 fn a_fake_hello_that_differs_is_no_disguise() {
     let mut hello = fake_tls::client_hello(&mut crate::simulator::speech::Generator::new(1));
     hello[40] ^= 1;

@@ -1,0 +1,210 @@
+//! What the engine finds in scenarios.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+
+use ipnet::IpNet;
+use skype_ips::capture::Record;
+use skype_ips::engine::Settings;
+use skype_ips::policy::{Config, Mode};
+use skype_ips::replay::{Conversation, Driver, Report};
+use skype_ips::simulator::labels::{self, Labels};
+use skype_ips::simulator::net::{Header, Protocol};
+use skype_ips::simulator::scenario::{GATEWAY, Scenario};
+use skype_ips_common::layout::{TCP, UDP};
+use skype_ips_common::parse::Link;
+
+use crate::played::{for_each, played};
+
+/// 2015-05-18, nanoseconds since the Unix epoch.
+const START: u64 = 1_431_907_200_000_000_000;
+
+/// Bytes that each end of a connection has sent, the first few hundred.
+type Beginnings = HashMap<Key, [(SocketAddr, Vec<u8>); 2]>;
+
+/// The scenario as the replay driver sees it on the gateway's inside interface.
+fn replayed(scenario: &Scenario, seed: u64) -> (Labels, Report, Beginnings) {
+    let inside: Vec<IpNet> = scenario
+        .inside()
+        .map(|network| network.subnet.into())
+        .collect();
+    let settings = Settings {
+        public_addresses: vec![IpAddr::V4(GATEWAY)],
+        ..Settings::default()
+    };
+    let config = Config::default_for_replay();
+    let mut driver = Driver::new(&config, Mode::Monitor, settings, &inside);
+    let mut labels = Labels::default();
+    let mut beginnings = Beginnings::new();
+    let mut number = 0;
+    played(scenario, seed, |now, seen| {
+        labels.note(&seen);
+        begins(seen.packet, &mut beginnings);
+        number += 1;
+        driver.packet(&Record {
+            number,
+            timestamp: START + now.as_nanos() as u64,
+            link: Link::Raw,
+            vlan: Vec::new(),
+            data: seen.packet.to_vec(),
+            wire_len: seen.packet.len() as u32,
+        });
+    });
+    (labels, driver.finish(), beginnings)
+}
+
+/// Notes what a TCP packet carries, without regard to order: links of these scenarios seldom
+/// overtake within an opening.
+fn begins(packet: &[u8], beginnings: &mut Beginnings) {
+    let Some(header) = Header::read(packet) else {
+        return;
+    };
+    if header.protocol != Protocol::Tcp {
+        return;
+    }
+    let (source, destination) = (header.source.into(), header.destination.into());
+    let ends = [source, destination].map(|end| (end, Vec::new()));
+    let ends = beginnings
+        .entry(key(TCP, source, destination))
+        .or_insert(ends);
+    for (end, bytes) in ends {
+        if *end == source && bytes.len() < 400 {
+            bytes.extend_from_slice(&packet[packet.len() - header.payload..]);
+        }
+    }
+}
+
+/// Whether a conversation carries nothing to find it by, so that no detector can be blamed.
+fn carries_nothing(
+    label: &labels::Conversation,
+    scenario: &Scenario,
+    beginnings: &Beginnings,
+) -> bool {
+    let is_inside = |end: SocketAddrV4| {
+        let mut networks = scenario.inside();
+        networks.any(|network| network.subnet.contains(end.ip()))
+    };
+    match label.protocol {
+        // What outsiders send by themselves proves nothing of the inside host.
+        Protocol::Udp => !is_inside(label.client) && label.packets[1] == 0,
+        Protocol::Tcp => {
+            let ends = &beginnings[&label_key(label)];
+            let sent = |by: SocketAddrV4| {
+                let mut ends = ends.iter();
+                ends.find(|(end, _)| *end == SocketAddr::V4(by))
+                    .map_or(&[][..], |(_, bytes)| bytes)
+            };
+            let (client, server) = (sent(label.client), sent(label.server));
+            if label.ground.what == "proxy" {
+                return !proxy_consented(client, server);
+            }
+            // Keys whose padding is too short to tell it from noise, of both ends together.
+            let plain = [b"\x80\x46\x01\x03", b"\x16\x03\x01\x00", b"GET "]
+                .iter()
+                .all(|start| !client.starts_with(*start));
+            let relations = relations(client) + relations(server);
+            plain && !reuses(client) && !reuses(server) && relations < ENOUGH
+        }
+    }
+}
+
+/// Relations of padding that prove a key exchange: 32 bits.
+const ENOUGH: usize = 4;
+
+/// How many bytes behind a key are the generator's next after the one before.
+fn relations(bytes: &[u8]) -> usize {
+    let padding = bytes.get(48..).unwrap_or_default();
+    padding
+        .windows(2)
+        .take_while(|pair| pair[1] == pair[0].wrapping_mul(0xcd).wrapping_add(0x71))
+        .count()
+}
+
+/// Whether a legacy stream uses its keystream twice: the sums of what it covered are padding.
+fn reuses(bytes: &[u8]) -> bool {
+    const KNOWN: [u8; 7] = [0, 0, 0, 1, 0, 0, 0];
+    if bytes.len() < 23 {
+        return false;
+    }
+    let padding: Vec<u8> = (0..7)
+        .map(|at| bytes[6 + at] ^ bytes[16 + at] ^ KNOWN[at])
+        .collect();
+    padding
+        .windows(2)
+        .all(|pair| pair[1] == pair[0].wrapping_mul(0xcd).wrapping_add(0x71))
+}
+
+/// Whether a proxy let the client through, so that something of Skype's can follow.
+fn proxy_consented(client: &[u8], server: &[u8]) -> bool {
+    match client.first() {
+        Some(4) => server.get(1) == Some(&90),
+        Some(5) => {
+            let password = if server.get(1) == Some(&2) { 2 } else { 0 };
+            server.get(2 + password + 1) == Some(&0)
+        }
+        _ => server.windows(5).any(|window| window == b" 200 "),
+    }
+}
+
+type Key = (u8, SocketAddr, SocketAddr);
+
+fn key(protocol: u8, a: SocketAddr, b: SocketAddr) -> Key {
+    (protocol, a.min(b), a.max(b))
+}
+
+fn by_key(report: &Report) -> HashMap<Key, &Conversation> {
+    let conversations = report.conversations.iter();
+    conversations
+        .map(|one| (key(one.protocol, one.src, one.dest), one))
+        .collect()
+}
+
+fn label_key(label: &labels::Conversation) -> Key {
+    let protocol = match label.protocol {
+        Protocol::Tcp => TCP,
+        Protocol::Udp => UDP,
+    };
+    let end = |end: SocketAddrV4| SocketAddr::V4(end);
+    key(protocol, end(label.client), end(label.server))
+}
+
+fn told(label: &labels::Conversation) -> String {
+    format!(
+        "{:?} {} > {} ({}), {:?} packets, {:?} bytes",
+        label.protocol, label.client, label.server, label.ground.what, label.packets, label.payload
+    )
+}
+
+#[test]
+fn every_skype_conversation_is_found_and_nothing_else_is_accused() {
+    let complaints = for_each(|scenario, seed| {
+        let (labels, report, beginnings) = replayed(scenario, seed);
+        let found = by_key(&report);
+        let mut complaints = Vec::new();
+        for label in labels.conversations() {
+            let conversation = found[&label_key(label)];
+            match (label.label(), &conversation.detection) {
+                ("skype", None) if carries_nothing(label, scenario, &beginnings) => {}
+                ("skype", None) => complaints.push(format!(
+                    "missed: {} {:02x?}",
+                    told(label),
+                    beginnings.get(&label_key(label))
+                )),
+                ("other", Some(detection)) => {
+                    complaints.push(format!(
+                        "accused by {:?}: {}",
+                        detection.evidence,
+                        told(label)
+                    ));
+                }
+                _ => {}
+            }
+            if label.label() == "other" && conversation.ambiguous.is_some() {
+                complaints.push(format!("doubted: {}", told(label)));
+            }
+        }
+        complaints
+    });
+    let count = complaints.len();
+    assert_eq!(count, 0, "{}", complaints.join("\n"));
+}

@@ -1,0 +1,9 @@
+//! The ready scenarios on simulated time: every party reaches what it set out for, every Skype
+//! conversation is found and nothing else, and tshark reads what was written.
+//!
+//! `SKYPE_IPS_SEEDS` says how many seeds each scenario is played with: 1 by default.
+
+mod found;
+mod goals;
+mod played;
+mod tshark;
