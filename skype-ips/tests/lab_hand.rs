@@ -158,7 +158,9 @@ impl Lab {
     /// Waits until processes and files are gone.
     fn expect_nothing_left(&self) {
         eventually("processes end", || self.processes().is_empty());
-        eventually("the folder is gone", || !self.run_dir().join("lab").exists());
+        eventually("the folder is gone", || {
+            !self.run_dir().join("lab").exists()
+        });
     }
 }
 

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::LabError;
 use super::alert::{Alert, Event, parse};
 use super::netns::Netns;
 use super::signals::interrupted;
-use super::LabError;
 use crate::control::Client;
 use crate::policy::{HookChoice, InterfaceSide, Mode};
 

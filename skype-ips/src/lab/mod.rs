@@ -14,7 +14,6 @@ mod daemon;
 mod decision;
 mod error;
 mod exchange;
-pub mod generate;
 pub mod hand;
 mod nat;
 pub mod netns;
@@ -35,7 +34,7 @@ use ipnet::IpNet;
 
 pub use error::LabError;
 pub use outcome::{Counts, LabStats, Outcome, Totals};
-pub use signals::catch as catch_signals;
+pub use signals::{catch as catch_signals, interrupted};
 pub use unprivileged::{again_in_user_namespace, in_user_namespace};
 
 use crate::capture::{Capture, CaptureError, Record};
@@ -141,7 +140,7 @@ pub fn replay(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<O
     for path in &options.captures {
         tally.begin(path.clone());
         for record in whole_packets(path)? {
-            if signals::interrupted() {
+            if interrupted() {
                 return Err(LabError::Interrupted);
             }
             send(&record?, options, &inside, &mut exchange, &mut tally)?;

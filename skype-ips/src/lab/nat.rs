@@ -78,6 +78,30 @@ fn nft(router: &Netns, what: Masquerade<'_>) -> Result<(), LabError> {
     run(router, command, Some(rules), "nftables")
 }
 
+/// Makes a router say nothing to whoever speaks to itself, as firewalls do.
+pub(super) fn silence(router: &Netns) -> Result<(), LabError> {
+    let mut command = Command::new("iptables");
+    command
+        .args(["-w", "-A", "INPUT", "-j", "DROP"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    match run(router, command, None, "iptables") {
+        Err(LabError::MissingTool { .. }) => {
+            let rules = "table inet lab-input {\n\
+                         chain input {\n\
+                         type filter hook input priority 0; policy drop\n\
+                         }\n}\n";
+            let mut command = Command::new("nft");
+            command
+                .args(["-f", "-"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null());
+            run(router, command, Some(rules.to_owned()), "nftables")
+        }
+        other => other,
+    }
+}
+
 /// A conversation as the inside host knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Conversation {

@@ -28,7 +28,7 @@ pub fn catch() -> io::Result<()> {
 }
 
 /// Whether one has come.
-pub(super) fn interrupted() -> bool {
+pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 

@@ -1,6 +1,7 @@
 //! A gateway for simulated time: it forwards, translates where it should, and shows what it sees
 //! on its inside interface.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -15,6 +16,7 @@ pub struct Gateway {
     nat: Nat,
     /// Inside networks, and whether they are translated.
     inside: Vec<(Ipv4Net, bool)>,
+    unexpected: BTreeMap<Ground, u64>,
 }
 
 /// A packet as the gateway's inside interface sees it.
@@ -36,7 +38,14 @@ impl Gateway {
             public: world.gateway(),
             nat: Nat::new(world.gateway(), NatKind::PortRestricted),
             inside: inside.map(|spec| (spec.subnet, spec.translated)).collect(),
+            unexpected: BTreeMap::new(),
         }
+    }
+
+    /// Packets from outside for the gateway's own address that belonged to nobody inside, by what
+    /// they were.
+    pub fn unexpected(self) -> BTreeMap<Ground, u64> {
+        self.unexpected
     }
 
     /// Forwards a packet: the side that it comes out on, and what it is then. `None`: nobody is
@@ -77,7 +86,11 @@ impl Gateway {
             return None;
         }
         let ours = *header.destination.ip() == self.public;
-        if ours && !self.nat.inbound(&header, &mut packet) || !ours && towards.is_none() {
+        if ours && !self.nat.inbound(&header, &mut packet) {
+            *self.unexpected.entry(ground).or_default() += 1;
+            return None;
+        }
+        if !ours && towards.is_none() {
             return None;
         }
         see(Seen {

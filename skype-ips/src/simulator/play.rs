@@ -1,7 +1,9 @@
 //! Plays a world on simulated time, as fast as the machine can.
 
+use std::collections::BTreeMap;
+
 use super::gateway::{Gateway, Seen};
-use super::net::program::Instant;
+use super::net::program::{Ground, Instant};
 use super::net::{ProgramId, World};
 use super::party::{Order, Party};
 
@@ -49,13 +51,13 @@ impl Schedule {
 }
 
 /// Plays until `until`. `see` is shown what the gateway's inside interface sees, with the time, and
-/// may end it by returning `false`.
+/// may end it by returning `false`. Returns [`Gateway::unexpected`].
 pub fn play(
     world: &mut World<dyn Party>,
     mut schedule: Schedule,
     until: Instant,
     see: &mut dyn FnMut(Instant, Seen<'_>) -> bool,
-) {
+) -> BTreeMap<Ground, u64> {
     let mut gateway = Gateway::new(world);
     let mut go_on = true;
     while go_on {
@@ -80,4 +82,5 @@ pub fn play(
             }
         }
     }
+    gateway.unexpected()
 }

@@ -1,11 +1,12 @@
 //! Writes what a gateway would see of a world, on simulated time.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::gateway::Seen;
 use super::labels::Labels;
 use super::net::World;
-use super::net::program::Instant;
+use super::net::program::{Ground, Instant};
 use super::party::Party;
 use super::play::{Schedule, play};
 use crate::capture::{CaptureError, Writer};
@@ -18,6 +19,15 @@ const START: u64 = 1_431_907_200_000_000_000;
 const GATEWAY: [u8; 6] = [2, 0, 0, 0, 0, 0x20];
 /// Beginning of the hosts' addresses; the IPv4 address follows.
 const HOST: [u8; 2] = [2, 1];
+
+/// What was recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The conversations.
+    pub labels: Labels,
+    /// See [`Gateway::unexpected`](super::gateway::Gateway::unexpected).
+    pub unexpected: BTreeMap<Ground, u64>,
+}
 
 /// Plays a world until `until` and writes what the gateway's inside interface sees: `path`, and
 /// beside it `FILE.labels.tsv`, one line per conversation: packets and bytes of payload per
@@ -33,12 +43,12 @@ pub fn record(
     until: Instant,
     path: &Path,
     progress: &mut dyn FnMut(Instant) -> bool,
-) -> Result<Labels, CaptureError> {
+) -> Result<Recorded, CaptureError> {
     let mut labels = Labels::default();
     let mut writer = Writer::create(path)?;
     let mut outcome = Ok(());
     let mut second = 0;
-    play(world, schedule, until, &mut |now, seen| {
+    let unexpected = play(world, schedule, until, &mut |now, seen| {
         let kind = labels.note(&seen);
         let comment = kind.map(|ground| {
             let whose = if ground.skype { "Skype" } else { "other" };
@@ -64,7 +74,7 @@ pub fn record(
         file: beside.display().to_string(),
         source,
     })?;
-    Ok(labels)
+    Ok(Recorded { labels, unexpected })
 }
 
 /// The packet as a frame between its inside host and the gateway.

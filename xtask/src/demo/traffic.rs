@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -60,8 +60,9 @@ pub(crate) fn captures(program: &Path) -> Result<Captures> {
     let file = folder.0.join("made-up.pcap");
     process::run(
         Command::new(program)
-            .args(["lab", "generate", "--write"])
-            .arg(&file),
+            .args(["lab", "generate", "sign-in", "--write"])
+            .arg(&file)
+            .stdout(Stdio::null()),
     )?;
     Ok(Captures {
         files: vec![file],

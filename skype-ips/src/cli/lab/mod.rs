@@ -5,6 +5,7 @@ mod exec;
 mod generate;
 mod hold;
 mod list;
+mod progress;
 mod replay;
 mod run;
 mod scenario;
@@ -16,6 +17,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::Failure;
+use crate::lab::run::Report;
 use crate::lab::{LabError, hand};
 
 /// Try the gateway out in network namespaces
@@ -98,6 +100,29 @@ fn failure(error: LabError) -> Failure {
     } else {
         Failure::failed(error)
     }
+}
+
+/// Problems that are told one by one.
+const TOLD: usize = 20;
+
+/// Says what makes a scenario's figures doubtful, and fails if not all went as it had to.
+fn conclude(report: &Report<'_>) -> Result<(), Failure> {
+    for doubt in report.doubts() {
+        eprintln!("warning: {doubt}");
+    }
+    let problems = report.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let told = &problems[..problems.len().min(TOLD)];
+    let more = match problems.len() - told.len() {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    Err(Failure::unmet(format!(
+        "not all went as it had to:\n  {}{more}",
+        told.join("\n  ")
+    )))
 }
 
 /// What the daemon says of itself: hooks, and the packets of each stage.

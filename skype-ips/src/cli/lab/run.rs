@@ -1,18 +1,15 @@
 //! `skype-ips lab run`: a scenario in real time, around a real gateway.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use super::super::{Failure, print, word};
-use super::{failure, gateway_lines, scenario};
+use super::progress::{Done, ProgressLine};
+use super::{conclude, failure, gateway_lines, scenario};
 use crate::lab::run::{DaemonOptions, Look, Options, Outcome, Progress, Report, Run, Treatment};
 use crate::lab::run::{bit_rate, run as play};
 use crate::lab::{LabError, again_in_user_namespace, catch_signals, in_user_namespace};
 use crate::policy::{HookChoice, Mode};
 use crate::simulator::scenario::{Scenario, build};
-
-/// Problems that are told one by one.
-const TOLD: usize = 20;
 
 /// Let a scenario's parties talk through a real gateway, in real time
 #[derive(clap::Args, Debug)]
@@ -51,7 +48,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     catch_signals().map_err(Failure::failed)?;
     let mut line = ProgressLine::default();
     let world = || build(&scenario, args.seed);
-    let outcome = match play(&options, &world, &mut |progress| line.show(progress)) {
+    let outcome = match play(&options, &world, &mut |progress| show(&mut line, progress)) {
         Err(LabError::Unprivileged(_)) if !in_user_namespace() => {
             let Err(error) = again_in_user_namespace();
             return Err(failure(error));
@@ -63,6 +60,19 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     };
     let built_in = options.daemon.is_some_and(|daemon| daemon.config.is_none());
     report(&scenario, args.seed, outcome, built_in, args.json)
+}
+
+fn show(line: &mut ProgressLine, progress: Progress) {
+    let Progress {
+        done,
+        total,
+        signed_in,
+        calls,
+        rate,
+    } = progress;
+    let rate = bit_rate(rate);
+    let text = format!("{signed_in} signed in, {calls} calls, {rate}");
+    line.show(Done::of(done, total), &text);
 }
 
 fn daemon(args: &Args) -> Result<Option<DaemonOptions>, Failure> {
@@ -124,63 +134,5 @@ fn report(
     } else {
         print(&(status + &report.table(Look::of_stdout())))?;
     }
-    for doubt in report.doubts() {
-        eprintln!("warning: {doubt}");
-    }
-    let problems = report.problems();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let told = &problems[..problems.len().min(TOLD)];
-    let more = match problems.len() - told.len() {
-        0 => String::new(),
-        more => format!("\n  and {more} more"),
-    };
-    Err(Failure::unmet(format!(
-        "not all went as it had to:\n  {}{more}",
-        told.join("\n  ")
-    )))
-}
-
-/// A line that changes on a terminal; elsewhere one line per tenth.
-#[derive(Default)]
-struct ProgressLine {
-    shown: Option<u64>,
-}
-
-impl ProgressLine {
-    fn show(&mut self, progress: Progress) {
-        let Progress {
-            done,
-            total,
-            signed_in,
-            calls,
-            rate,
-        } = progress;
-        let terminal = std::io::stderr().is_terminal();
-        let tenth = (10.0 * done.as_secs_f64() / total.as_secs_f64().max(0.001)) as u64;
-        if !terminal && self.shown.replace(tenth) == Some(tenth) {
-            return;
-        }
-        self.shown = Some(tenth);
-        let (begin, end) = if terminal {
-            ("\r\x1b[K", "")
-        } else {
-            ("", "\n")
-        };
-        // Progress that nobody can read is no reason to stop.
-        let _ = write!(
-            std::io::stderr(),
-            "{begin}{:.0} of {:.0} s, {signed_in} signed in, {calls} calls, {}{end}",
-            done.as_secs_f64(),
-            total.as_secs_f64(),
-            bit_rate(rate),
-        );
-    }
-
-    fn end(&self) {
-        if std::io::stderr().is_terminal() && self.shown.is_some() {
-            eprintln!();
-        }
-    }
+    conclude(&report)
 }

@@ -16,7 +16,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::super::LabError;
-use super::super::nat::{Masquerade, masquerade};
+use super::super::nat::{Masquerade, masquerade, silence};
 use super::super::netns::Netns;
 use super::super::tools::{ip, sysctl, text};
 use super::super::topology::{probe, quiet_host, router};
@@ -134,6 +134,8 @@ impl Cables {
                 random: false,
             };
             masquerade(&gateway, what)?;
+            // Answers of its own would be taken for packets that came through.
+            silence(&gateway)?;
             gateway
                 .run(remember_translations)
                 .map_err(|error| LabError::failed("setting up the lab's gateway", error))?;

@@ -50,10 +50,14 @@ impl Translator {
         }
     }
 
-    /// A packet is handed to the gateway on the outside.
-    fn handed(&mut self, header: &Header, ground: Ground) {
+    /// A packet is handed to the gateway.
+    fn handed(&mut self, side: Side, header: &Header, ground: Ground) {
         let (to, from) = (header.destination, header.source);
-        if *to.ip() == self.public && !self.open.contains(&(header.protocol, to.port(), from)) {
+        // From inside nobody gets to another translated host: Linux' masquerading turns no
+        // packets round.
+        let is_expected =
+            side == Side::Outside && self.open.contains(&(header.protocol, to.port(), from));
+        if *to.ip() == self.public && !is_expected {
             *self.unexpected.entry(ground).or_default() += 1;
         }
     }
@@ -144,8 +148,8 @@ impl<'a> Drive<'a> {
             ground,
         } in self.built.world.take_crossing()
         {
-            if let (Side::Outside, Some(header)) = (side, Header::read(&packet)) {
-                self.translator.handed(&header, ground);
+            if let Some(header) = Header::read(&packet) {
+                self.translator.handed(side, &header, ground);
             }
             self.bytes += packet.len() as u64;
             let frame = self.cables.send(side, &packet)?;

@@ -19,8 +19,8 @@ pub struct Played {
     pub rates: Vec<Rates>,
     /// What crossed the gateway, by what it is.
     pub crossed: BTreeMap<Ground, Crossed>,
-    /// Of [`Crossed::handed`] from outside: packets for an address and port of the gateway's own
-    /// behind which nobody inside had spoken to the sender. No translator lets them in.
+    /// Of [`Crossed::handed`]: packets for an address and port of the gateway's own behind which
+    /// nobody inside had spoken to the sender. No translator lets them in.
     pub unexpected: BTreeMap<Ground, u64>,
     /// Packets that came out of the gateway and belong to no conversation.
     pub strays: u64,

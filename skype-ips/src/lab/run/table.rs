@@ -160,8 +160,8 @@ impl Report<'_> {
             let unexpected: u64 = run.played.unexpected.values().sum();
             if unexpected > 0 {
                 text += &format!(
-                    "{}: {unexpected} more from outside, for ports of the gateway that nobody \
-                     inside had used\n",
+                    "{}: {unexpected} more for ports of the gateway's own behind which nobody had \
+                     spoken to the sender\n",
                     run.name
                 );
             }

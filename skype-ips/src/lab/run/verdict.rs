@@ -55,8 +55,8 @@ impl Judged {
             (Some(true), false) => NOT_MET,
             (Some(false), true) => NOT_STOPPED,
             (Some(false), false) => "stopped",
-            (None, true) => "met, which nobody asked for",
-            (None, false) => "not met, which is as well",
+            (None, true) => "met (either will do)",
+            (None, false) => "not met (either will do)",
         }
     }
 }

@@ -77,7 +77,7 @@ pub fn build(scenario: &Scenario, seed: u64) -> Built {
 }
 
 impl Built {
-    /// What has been achieved so far, for [`judge`](super::judge).
+    /// What has been achieved so far, for [`judge`](super::judge()).
     pub fn achieved(&self) -> Vec<Achieved> {
         achieved(&self.world, &self.programs)
     }

@@ -1,6 +1,6 @@
 //! Whether parties achieved what was expected of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -263,23 +263,30 @@ impl<'a> Judge<'a> {
     }
 
     fn background(self, party: usize, least: f64) -> (bool, String) {
-        let kinds: Vec<&Exchanges> = self
-            .figures(party)
-            .flat_map(|figures| &figures.exchanges)
-            .filter(|kind| kind.begun > 0)
-            .collect();
-        let whole = |kind: &&Exchanges| reaches(kind.done, kind.begun, least);
+        let begun = |kind: &&Exchanges| kind.begun > 0;
+        let busy = self.figures(party);
+        let busy = busy.filter(|figures| figures.exchanges.iter().any(|kind| begun(&kind)));
         // Servers begin nothing; what they serve has its goal at the client.
-        let serves = self.scenario.parties[party].runs.is_empty()
-            && !self.scenario.parties[party].kind.is_look_alike();
-        let met = (serves || !kinds.is_empty()) && kinds.iter().all(whole);
-        let found = kinds
-            .iter()
-            .map(|kind| format!("{} {} of {}", kind.what, kind.done, kind.begun));
-        match kinds.is_empty() {
-            true => (met, "nothing begun".into()),
-            false => (met, found.collect::<Vec<_>>().join(", ")),
+        let member = &self.scenario.parties[party];
+        let idle = (member.runs.len() + usize::from(member.kind.is_look_alike()))
+            .saturating_sub(busy.count());
+        let kinds = self.figures(party).flat_map(|figures| &figures.exchanges);
+        let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for kind in kinds.filter(begun) {
+            let (done, begun) = sums.entry(kind.what).or_default();
+            *done += kind.done;
+            *begun += kind.begun;
         }
+        let whole = |(done, begun): &(u64, u64)| reaches(*done, *begun, least);
+        let met = idle == 0 && sums.values().all(whole);
+        let mut found: Vec<_> = sums
+            .iter()
+            .map(|(what, (done, begun))| format!("{what} {done} of {begun}"))
+            .collect();
+        if idle > 0 {
+            found.push(format!("{idle} of its programs began nothing"));
+        }
+        (met, found.join(", "))
     }
 }
 

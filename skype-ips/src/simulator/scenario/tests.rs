@@ -215,3 +215,27 @@ fn what_the_gateway_does_not_see_is_not_said_to_fail() {
 fn the_lab_keeps_the_gateways_address_for_itself() {
     assert!(LAB.contains(&GATEWAY));
 }
+
+#[test]
+fn a_file_with_any_line_missing_is_refused_or_played() {
+    let (mut refused, mut played) = (0, 0);
+    for ready in ready() {
+        let lines: Vec<_> = ready.text.lines().collect();
+        for missing in 0..lines.len() {
+            let text = [&lines[..missing], &lines[missing + 1..]]
+                .concat()
+                .join("\n");
+            match parse(FilePath::new(ready.name), &text) {
+                Ok(scenario) => {
+                    assert_eq!(plan(&scenario, 1).hosts.len(), scenario.parties.len());
+                    played += 1;
+                }
+                Err(problems) => {
+                    assert!(problems.has_errors());
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 300 && played > 300, "{refused} {played}");
+}
