@@ -190,11 +190,11 @@ impl Transport {
         let padding = usize::from(*body.first().ok_or(())?);
         let end = body.len().checked_sub(padding).ok_or(())?;
         let message = body.get(1..end).ok_or(())?.to_vec();
-        match message.first().ok_or(())? {
-            &number::KEXINIT => {
+        match *message.first().ok_or(())? {
+            number::KEXINIT => {
                 self.cookies[by_server] = message.get(COOKIE).ok_or(())?.to_vec();
             }
-            &number::NEWKEYS => self.sealed[1] = Some(self.seal()),
+            number::NEWKEYS => self.sealed[1] = Some(self.seal()),
             _ => {}
         }
         Ok(Some(message))
