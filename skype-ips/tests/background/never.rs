@@ -9,7 +9,7 @@ use skype_ips::replay::Driver;
 use skype_ips::simulator::play::play;
 use skype_ips_common::parse::Link;
 
-use crate::world::{Ready, Subject, world};
+use crate::world::{POOR, Ready, Subject, world};
 
 const SEEDS: u64 = 20;
 /// 2015-05-18, nanoseconds since the Unix epoch.
@@ -24,7 +24,7 @@ fn accused(subject: Subject, seed: u64) -> (Vec<String>, usize) {
         mut world,
         schedule,
         until,
-    } = world(subject, seed);
+    } = world(subject, seed, POOR);
     let mut number = 0;
     play(&mut world, schedule, until, &mut |now, seen| {
         number += 1;

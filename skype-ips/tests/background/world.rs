@@ -19,12 +19,17 @@ const OUTSIDE: [Ipv4Addr; 3] = [
     Ipv4Addr::new(203, 0, 113, 82),
 ];
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
-const LINK: LinkSpec = LinkSpec {
+/// 50 Mbit/s, 15 ms.
+pub(crate) const GOOD: LinkSpec = LinkSpec {
     rate: Some(6_250_000),
     delay: Duration::from_millis(15),
+    ..LinkSpec::PERFECT
+};
+pub(crate) const POOR: LinkSpec = LinkSpec {
     jitter: Duration::from_millis(3),
     loss: 0.005,
     reorder: 0.005,
+    ..GOOD
 };
 const LASTING: Duration = Duration::from_secs(12);
 
@@ -60,8 +65,8 @@ fn site(name: &str, address: Ipv4Addr, kind: Kind) -> Site {
     }
 }
 
-/// The world of a subject.
-pub(crate) fn world(subject: Subject, seed: u64) -> Ready {
+/// The world of a subject, all of whose hosts have such a link.
+pub(crate) fn world(subject: Subject, seed: u64, link: LinkSpec) -> Ready {
     let gateway = Ipv4Addr::new(192, 0, 2, 1);
     let mut world = World::new(WorldSpec { seed, gateway });
     let network = |side, subnet: &str| NetworkSpec {
@@ -75,7 +80,7 @@ pub(crate) fn world(subject: Subject, seed: u64) -> Ready {
     let outside = world.add_network(network(Side::Outside, "203.0.113.0/24"));
     let mut add = |address: Ipv4Addr, program: Box<dyn Party>| -> ProgramId {
         let network = if address == INSIDE { inside } else { outside };
-        let (up, down) = (LINK, LINK);
+        let (up, down) = (link, link);
         let host = world.add_host(HostSpec {
             address,
             network,

@@ -67,6 +67,13 @@ impl Seal {
         sealed.expect("a message is short")
     }
 
+    /// Hides a length in front of the `number`th message, or shows it again.
+    pub(super) fn hide(&self, number: u64, len: [u8; 4]) -> [u8; 4] {
+        // No message has this number, so this is a mask of its own.
+        let mask = self.seal(u64::MAX - number, b"length", &[0; 4]);
+        std::array::from_fn(|at| len[at] ^ mask[at])
+    }
+
     /// What was sealed; `None` if anything differs.
     pub(super) fn open(&self, number: u64, head: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let payload = Payload {
