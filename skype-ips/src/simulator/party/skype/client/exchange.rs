@@ -11,7 +11,7 @@ use super::file::{Pace, Receiver, Report, Sender};
 use super::ladder::Way;
 use super::lines::{Language, Purpose};
 use super::media::{Meter, Stream};
-use super::path::{Action, Path};
+use super::path::{Action, Finder, Path};
 use super::session::{Content, Session, Stage};
 use super::talks::END_LEN;
 use super::{Asked, ClientProgram};
@@ -202,7 +202,7 @@ impl ClientProgram {
         if old != Some(path) {
             session.begin_content(now, host.rng(), path);
         }
-        let left = finder.iter().flat_map(|finder| finder.meetings());
+        let left = finder.iter().flat_map(Finder::meetings);
         let left: Vec<Path> = left.chain(old).filter(|left| *left != path).collect();
         for left in left {
             self.leave(host, number, left);

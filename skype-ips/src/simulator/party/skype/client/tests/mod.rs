@@ -63,6 +63,9 @@ enum Place {
     Home(NatKind),
 }
 
+/// Whether the gateway drops a packet, by its time, header and ground.
+type Drops = dyn FnMut(Instant, &Header, Ground) -> bool;
+
 struct Net {
     world: World<dyn Party>,
     orders: Vec<Scheduled>,
@@ -70,7 +73,7 @@ struct Net {
     outside: NetworkId,
     blocked: Blocked,
     link: LinkSpec,
-    dropped: Box<dyn FnMut(Instant, &Header, Ground) -> bool>,
+    dropped: Box<Drops>,
     /// All packets that crossed, with their time.
     seen: Vec<(Instant, Vec<u8>)>,
 }
