@@ -1,6 +1,7 @@
 //! What crossed the gateway, and what each host sent and received, second by second.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher as _;
 use std::net::SocketAddrV4;
 
 use rustc_hash::FxBuildHasher;
@@ -68,6 +69,8 @@ type Ends = (Protocol, SocketAddrV4, Option<SocketAddrV4>);
 pub struct Accounts {
     by_ground: BTreeMap<Ground, Crossed>,
     grounds: HashMap<Ends, Ground, FxBuildHasher>,
+    /// What was handed to the gateway and hasn't come out, by [`fingerprint`], and how often.
+    within: HashMap<u64, (Ground, u32), FxBuildHasher>,
     /// Packets that came out of the gateway and are for nobody here, such as its own.
     pub strays: u64,
 }
@@ -78,8 +81,10 @@ impl Accounts {
         &self.by_ground
     }
 
-    pub(super) fn handed(&mut self, side: Side, header: &Header, ground: Ground) {
+    pub(super) fn handed(&mut self, side: Side, header: &Header, packet: &[u8], ground: Ground) {
         let (inside, outside) = side.ends(header);
+        let key = fingerprint(header.protocol, outside, packet);
+        self.within.entry(key).or_insert((ground, 0)).1 += 1;
         let protocol = header.protocol;
         self.grounds
             .entry((protocol, outside, Some(inside)))
@@ -91,8 +96,27 @@ impl Accounts {
         crossed.handed[side as usize].add(header.payload);
     }
 
-    /// What a packet is that came out on `side`.
-    pub(super) fn ground(&self, side: Side, header: &Header) -> Option<Ground> {
+    /// What a packet is that came out on `side`; `from` is the side that it came from. It counts if
+    /// it was handed to the gateway: what a gateway says by itself in somebody's name doesn't.
+    pub(super) fn emerged(
+        &mut self,
+        side: Side,
+        from: Side,
+        header: &Header,
+        packet: &[u8],
+    ) -> Option<Ground> {
+        let (_, outside) = from.ends(header);
+        let key = fingerprint(header.protocol, outside, packet);
+        if let Some((ground, count)) = self.within.get_mut(&key) {
+            let ground = *ground;
+            *count -= 1;
+            if *count == 0 {
+                self.within.remove(&key);
+            }
+            let crossed = self.by_ground.entry(ground).or_default();
+            crossed.emerged[from as usize].add(header.payload);
+            return Some(ground);
+        }
         // What comes out inside came from outside, and the other way round; but of two inside
         // hosts either may be taken for the outside one.
         let (inside, outside) = side.other().ends(header);
@@ -105,10 +129,57 @@ impl Accounts {
         .find_map(|(outside, inside)| self.grounds.get(&(header.protocol, outside, inside)))
         .copied()
     }
+}
 
-    /// `from` is the side that the packet came from.
-    pub(super) fn emerged(&mut self, from: Side, header: &Header, ground: Ground) {
-        let crossed = self.by_ground.entry(ground).or_default();
-        crossed.emerged[from as usize].add(header.payload);
+/// What a packet keeps on its way through routers and translators: the end that no translator of
+/// ours changes, and all behind ports and checksums.
+fn fingerprint(protocol: Protocol, outside: SocketAddrV4, packet: &[u8]) -> u64 {
+    let header_len = usize::from(packet[0] & 0x0f) * 4;
+    let kept = &packet[(header_len + 4).min(packet.len())..];
+    let (before, after) = match protocol {
+        // The length; the checksum lies between it and the payload.
+        Protocol::Udp => (0..2, 4),
+        // Numbers, flags and window.
+        Protocol::Tcp => (0..12, 14),
+    };
+    let kept = (kept.get(before), kept.get(after..));
+    FxBuildHasher.hash_one((protocol, outside, &packet[4..6], kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::packet::udp;
+    use super::*;
+
+    fn end(text: &str) -> SocketAddrV4 {
+        text.parse().expect("an address and port")
+    }
+
+    #[test]
+    fn what_comes_out_translated_is_what_was_handed_in() {
+        const FIRST: Ground = Ground::skype("probing");
+        const SECOND: Ground = Ground::other("DHT");
+        let (peer, public) = (end("198.51.100.7:4000"), end("192.0.2.1:6000"));
+        let mut accounts = Accounts::default();
+        // Two hosts say something to the same peer, and the gateway shows both under its address.
+        for (host, ground, payload) in [
+            ("10.1.0.2:1", FIRST, b"one"),
+            ("10.1.0.3:1", SECOND, b"two"),
+        ] {
+            let packet = udp(end(host), peer, 1, payload);
+            let header = Header::read(&packet).expect("a datagram");
+            accounts.handed(Side::Inside, &header, &packet, ground);
+        }
+        let mut emerged = |payload: &[u8]| {
+            let packet = udp(public, peer, 1, payload);
+            let header = Header::read(&packet).expect("a datagram");
+            accounts.emerged(Side::Outside, Side::Inside, &header, &packet)
+        };
+        assert_eq!(emerged(b"two"), Some(SECOND));
+        assert_eq!(emerged(b"one"), Some(FIRST));
+        // Nobody has said that, or said it twice; of what it is the peer gives an idea.
+        assert_eq!(emerged(b"one"), Some(FIRST));
+        let counts = [FIRST, SECOND].map(|ground| accounts.crossed()[&ground].emerged[0].packets);
+        assert_eq!(counts, [1, 1]);
     }
 }

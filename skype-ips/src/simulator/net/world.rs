@@ -408,9 +408,7 @@ impl<P: Program + ?Sized> World<P> {
     /// A packet has come out of the gateway on `side` now. Says what its conversation is, if it is
     /// of one.
     pub fn arrived(&mut self, side: Side, mut packet: Vec<u8>) -> Option<Ground> {
-        let header = Header::read(&packet);
-        let ground = header.and_then(|header| self.accounts.ground(side, &header));
-        let (Some(header), Some(ground)) = (header, ground) else {
+        let Some(header) = Header::read(&packet) else {
             self.accounts.strays += 1;
             return None;
         };
@@ -419,7 +417,10 @@ impl<P: Program + ?Sized> World<P> {
             (Side::Inside, None) => Side::Outside,
             (Side::Outside, None) => Side::Inside,
         };
-        self.accounts.emerged(from, &header, ground);
+        let Some(ground) = self.accounts.emerged(side, from, &header, &packet) else {
+            self.accounts.strays += 1;
+            return None;
+        };
         let blocked = side == Side::Outside && self.blocked_for(*header.source.ip()).stops(&header);
         if !blocked {
             self.deliver(&header, &mut packet, ground);
@@ -509,7 +510,7 @@ impl<P: Program + ?Sized> World<P> {
     }
 
     fn cross(&mut self, side: Side, header: &Header, packet: Vec<u8>, ground: Ground) {
-        self.accounts.handed(side, header, ground);
+        self.accounts.handed(side, header, &packet, ground);
         self.crossing.push(Crossing {
             side,
             packet,

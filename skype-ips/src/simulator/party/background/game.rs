@@ -28,13 +28,15 @@ const FAREWELLS: u32 = 3;
 const MATCH: f64 = 300.0;
 const SHORTEST: f64 = 5.0;
 
+/// A message outside the stream: a string with its end, as Wireshark reads it.
 fn out_of_band(text: &str) -> Vec<u8> {
-    [&OUT_OF_BAND, text.as_bytes()].concat()
+    [&OUT_OF_BAND, text.as_bytes(), &[0]].concat()
 }
 
 /// The word at the beginning of a message outside the stream, and the number behind it.
 fn said(bytes: &[u8]) -> Option<(&str, u32)> {
-    let text = std::str::from_utf8(bytes.strip_prefix(&OUT_OF_BAND)?).ok()?;
+    let text = bytes.strip_prefix(&OUT_OF_BAND)?.strip_suffix(&[0])?;
+    let text = std::str::from_utf8(text).ok()?;
     let mut words = text.split(' ');
     let word = words.next()?;
     Some((word, words.next()?.parse().ok()?))

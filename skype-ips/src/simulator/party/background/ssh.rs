@@ -1,6 +1,6 @@
-//! SSH (RFC 4253) as OpenSSH speaks it: banners, key exchange, then packets under
-//! `aes128-gcm@openssh.com` that carry channels (RFC 4254): a shell in which somebody types, or
-//! the copy of a file as `scp` makes it.
+//! SSH (RFC 4253) as OpenSSH speaks it: banners, key exchange, then packets that look as those of
+//! `chacha20-poly1305@openssh.com`, whose lengths are encrypted too. They carry channels
+//! (RFC 4254): a shell in which somebody types, or the copy of a file as `scp` makes it.
 
 use fastrand::Rng;
 
@@ -48,7 +48,7 @@ pub(super) fn string(bytes: &[u8]) -> Vec<u8> {
 pub(super) fn key_exchange_init(rng: &mut Rng) -> Vec<u8> {
     let kex = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,\
                diffie-hellman-group16-sha512";
-    let ciphers = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr";
+    let ciphers = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes128-ctr";
     let macs = "umac-128-etm@openssh.com,hmac-sha2-256-etm@openssh.com,hmac-sha2-256";
     let compression = "none,zlib@openssh.com";
     let lists = [
@@ -122,10 +122,10 @@ impl Transport {
         let Some(seal) = &self.sealed[0] else {
             return Self::clear(rng, message);
         };
-        let body = Self::padded(rng, message, 16, 0);
-        let len = (body.len() as u32).to_be_bytes();
+        let body = Self::padded(rng, message, 8, 0);
         let number = self.counts[0] << 1 | by_server as u64;
         self.counts[0] += 1;
+        let len = seal.hide(number, (body.len() as u32).to_be_bytes());
         [&len[..], &seal.seal(number, &len, &body)].concat()
     }
 
@@ -165,7 +165,13 @@ impl Transport {
         let Some(head) = self.heard.first_chunk::<4>().copied() else {
             return Ok(None);
         };
-        let len = u32::from_be_bytes(head) as usize;
+        let by_server = usize::from(!self.server);
+        let number = self.counts[1] << 1 | by_server as u64;
+        let len = match &self.sealed[1] {
+            Some(seal) => seal.hide(number, head),
+            None => head,
+        };
+        let len = u32::from_be_bytes(len) as usize;
         if len > LONGEST {
             return Err(());
         }
@@ -173,10 +179,8 @@ impl Transport {
         let Some(body) = self.heard.get(4..4 + len + tag) else {
             return Ok(None);
         };
-        let by_server = usize::from(!self.server);
         let body = match &self.sealed[1] {
             Some(seal) => {
-                let number = self.counts[1] << 1 | by_server as u64;
                 self.counts[1] += 1;
                 seal.open(number, &head, body).ok_or(())?
             }
@@ -186,11 +190,11 @@ impl Transport {
         let padding = usize::from(*body.first().ok_or(())?);
         let end = body.len().checked_sub(padding).ok_or(())?;
         let message = body.get(1..end).ok_or(())?.to_vec();
-        match message.first().ok_or(())? {
-            &number::KEXINIT => {
+        match *message.first().ok_or(())? {
+            number::KEXINIT => {
                 self.cookies[by_server] = message.get(COOKIE).ok_or(())?.to_vec();
             }
-            &number::NEWKEYS => self.sealed[1] = Some(self.seal()),
+            number::NEWKEYS => self.sealed[1] = Some(self.seal()),
             _ => {}
         }
         Ok(Some(message))

@@ -114,7 +114,7 @@ impl<T: Talk> Talks<T> {
         talk: T,
     ) {
         let number = self.add(port, peer, talk);
-        self.with(host, tally, number, |talk, around| talk.act(around));
+        self.with(host, tally, number, Talk::act);
     }
 
     fn add(&mut self, port: u16, peer: SocketAddrV4, talk: T) -> u64 {
@@ -196,7 +196,7 @@ impl<T: Talk> Talks<T> {
             // It has put off what it wanted.
             self.with(host, tally, number, |_, _| {});
         } else {
-            self.with(host, tally, number, |talk, around| talk.act(around));
+            self.with(host, tally, number, Talk::act);
         }
     }
 }

@@ -188,7 +188,7 @@ impl<A: Answer> Utp<A> {
 
     /// Sends what may go out, and says when to look again.
     fn flow(&mut self, around: &mut Around<'_>) {
-        if self.speaker.over() && !self.ended || self.other_ended && !self.ended {
+        if !self.ended && (self.speaker.over() || self.other_ended) {
             self.ended = true;
             self.sender.push_end();
         }
