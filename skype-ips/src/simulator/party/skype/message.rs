@@ -224,13 +224,6 @@ pub enum Talk {
         /// Which session.
         session: u32,
     },
-    /// Something in writing.
-    Chat {
-        /// How many there were before.
-        number: u32,
-        /// The words.
-        text: String,
-    },
 }
 
 /// Bytes that can't be read as a message.
@@ -364,9 +357,9 @@ mod tests {
             from: 1,
             to: 2,
             at: Some(address(3)),
-            talk: Talk::Chat {
-                number: 4,
-                text: "Hello".to_owned(),
+            talk: Talk::MeetAt {
+                session: 4,
+                relays: vec![address(5)],
             },
         };
         let bytes = message.encode(5, 0);

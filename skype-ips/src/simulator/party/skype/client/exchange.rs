@@ -11,7 +11,7 @@ use super::file::{Pace, Receiver, Report, Sender};
 use super::ladder::Way;
 use super::lines::{Language, Purpose};
 use super::media::{Meter, Stream};
-use super::path::{Action, Path};
+use super::path::{Action, Finder, Path};
 use super::session::{Content, Session, Stage};
 use super::talks::END_LEN;
 use super::{Asked, ClientProgram};
@@ -24,6 +24,8 @@ const RELAYED_FILE: f64 = 2_700.0;
 const HEADERS: u32 = 28;
 /// Of a file over TCP so much may wait in the connection.
 const FILE_WAITING: usize = 24 * 1024;
+/// When that is so much, it is looked at again after so long.
+const HOLD: Duration = Duration::from_millis(5);
 /// Of a call over TCP; packets beyond are left out, as they would come too late.
 const CALL_WAITING: usize = 16 * 1024;
 /// How long a hole that is punched is waited for.
@@ -44,10 +46,8 @@ impl ClientProgram {
     /// Looks after a session that is on.
     pub(super) fn poll_on(&mut self, host: &mut dyn Host, index: usize) {
         let now = host.now();
-        if self.sessions[index].due().is_some_and(|due| due <= now) {
-            self.at_its_end(host, index);
-        }
-        if !self.sessions[index].is_on() {
+        if (self.sessions[index].end_at()).is_some_and(|end| end <= now) {
+            self.end(host, index);
             return;
         }
         let actions = match &mut self.sessions[index].finder {
@@ -71,18 +71,6 @@ impl ClientProgram {
             }
             None if silent && session.is_on() => self.path_is_dead(host, index),
             _ => {}
-        }
-    }
-
-    /// A call or talk has lasted as long as it should. The end that was called waits a little for
-    /// the other to say so.
-    fn at_its_end(&mut self, host: &mut dyn Host, index: usize) {
-        let session = &self.sessions[index];
-        let late = session
-            .due()
-            .is_some_and(|due| host.now() >= due + Duration::from_secs(4));
-        if session.leads || late {
-            self.end(host, index);
         }
     }
 
@@ -202,7 +190,7 @@ impl ClientProgram {
         if old != Some(path) {
             session.begin_content(now, host.rng(), path);
         }
-        let left = finder.iter().flat_map(|finder| finder.meetings());
+        let left = finder.iter().flat_map(Finder::meetings);
         let left: Vec<Path> = left.chain(old).filter(|left| *left != path).collect();
         for left in left {
             self.leave(host, number, left);
@@ -228,10 +216,14 @@ impl ClientProgram {
                     }
                     None => return,
                 },
+                Content::Outgoing { .. } if waiting >= FILE_WAITING => {
+                    session.held_until = now + HOLD;
+                    return;
+                }
                 Content::Outgoing { piece, sender, .. } => {
                     let size = *piece;
                     let next = sender.as_mut().and_then(|sender| {
-                        let index = (waiting < FILE_WAITING).then(|| sender.send(now))??;
+                        let index = sender.send(now)?;
                         Some((index, sender.length(index)))
                     });
                     match next {

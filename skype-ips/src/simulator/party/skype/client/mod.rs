@@ -194,7 +194,7 @@ impl ClientProgram {
             self.udp_heard = Some(now);
         }
         match received {
-            Received::Message { from, id, message } => self.message(host, from, id, message),
+            Received::Message { from, id, message } => self.message(host, from, id, &message),
             Received::Answer {
                 request,
                 from,
@@ -226,8 +226,8 @@ impl ClientProgram {
     }
 
     /// A message by datagram that answers nothing.
-    fn message(&mut self, host: &mut dyn Host, from: SocketAddrV4, id: u16, message: Message) {
-        match message {
+    fn message(&mut self, host: &mut dyn Host, from: SocketAddrV4, id: u16, message: &Message) {
+        match *message {
             Message::Punch { session } => {
                 let Some(index) = self.live_session(session) else {
                     return;

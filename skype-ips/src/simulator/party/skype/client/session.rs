@@ -11,6 +11,11 @@ use super::path::{Finder, Path};
 use crate::simulator::net::program::Instant;
 use crate::simulator::party::{CallFigures, Direction, FileFigures, User};
 
+/// A call in which nothing has come for so long has lost what was sent meanwhile.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long the end that was invited waits for the other to say that a session is over.
+const COURTESY: Duration = Duration::from_secs(4);
+
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -49,8 +54,23 @@ pub(super) struct Call {
     pub(super) meter: Option<Meter>,
     /// Packets that this end would send, or did.
     pub(super) planned: u32,
+    /// Packets that this end has sent, when it is over.
+    pub(super) own_sent: u32,
     /// Packets that the other end has sent, as it said at the end.
     pub(super) other_sent: Option<u32>,
+}
+
+impl Call {
+    /// Packets that the other end must be taken to have sent by `end`, if it hasn't said: what has
+    /// come shows by itself how many were before, but not what is missing behind it.
+    fn others_by(&self, end: Instant) -> u32 {
+        let silent = self
+            .meter
+            .as_ref()
+            .is_none_or(|meter| end > meter.heard() + SILENCE);
+        let own = self.stream.as_ref().map_or(self.own_sent, Stream::sent);
+        if silent { own } else { 0 }
+    }
 }
 
 /// What a session is about.
@@ -99,6 +119,8 @@ pub(super) struct Session {
     pub(super) broken: bool,
     /// When it was over.
     pub(super) ended: Option<Instant>,
+    /// A connection that is full takes nothing before then.
+    pub(super) held_until: Instant,
     /// When all of a file was there.
     pub(super) whole: Option<Instant>,
     pub(super) content: Content,
@@ -131,6 +153,7 @@ impl Session {
             heard: now,
             broken: false,
             ended: None,
+            held_until: now,
             whole: None,
             content,
         }
@@ -169,6 +192,12 @@ impl Session {
         Some(self.up? + self.lasting()?)
     }
 
+    /// When this end ends it.
+    pub(super) fn end_at(&self) -> Option<Instant> {
+        let courtesy = if self.leads { Duration::ZERO } else { COURTESY };
+        Some(self.due()? + courtesy)
+    }
+
     fn path_name(&self) -> &'static str {
         self.first_path.map_or("none", Path::name)
     }
@@ -179,17 +208,16 @@ impl Session {
             return None;
         };
         let end = self.ended.map_or(now, |ended| ended.min(now));
-        let planned = u64::from(call.planned);
         let sent = match (self.broken, call.other_sent) {
             // What the other would have sent had all gone well: as much as this end.
-            (true, _) => planned,
-            (false, Some(sent)) => sent.into(),
-            (false, None) => 0,
+            (true, _) => call.planned,
+            (false, Some(sent)) => sent,
+            (false, None) => call.others_by(end),
         };
         let received = match &call.meter {
-            Some(meter) => meter.direction(end, sent),
+            Some(meter) => meter.direction(end, sent.into()),
             None => Direction {
-                sent: planned,
+                sent: call.planned.into(),
                 longest_gap: end.saturating_sub(self.begun),
                 ..Direction::default()
             },
@@ -246,7 +274,8 @@ impl Session {
                     Some(finder) => finder.wake(),
                     None => self.heard + self.patience(),
                 };
-                [content, self.due()]
+                let content = content.map(|wake| wake.max(self.held_until));
+                [content, self.end_at()]
                     .into_iter()
                     .flatten()
                     .chain([silent])

@@ -52,6 +52,7 @@ impl ClientProgram {
             stream: None,
             meter: None,
             planned: terms.packets(host.rng()),
+            own_sent: 0,
             other_sent: None,
         }
     }
@@ -271,7 +272,6 @@ impl ClientProgram {
                     self.ended_by_other(host, index, None);
                 }
             }
-            Talk::Chat { .. } => {}
         }
     }
 
@@ -448,7 +448,7 @@ impl ClientProgram {
         let waiting = finder.iter().flat_map(Finder::meetings);
         let left: Vec<Path> = session.path.into_iter().chain(waiting).collect();
         if let Content::Call(call) = &mut session.content {
-            call.stream = None;
+            call.own_sent = call.stream.take().map_or(0, |stream| stream.sent());
         }
         for path in left {
             self.leave(host, number, path);

@@ -1,6 +1,7 @@
 //! Calls over every kind of path.
 
 use super::*;
+use crate::simulator::speech::proxy::Proxy;
 
 const CONE: Place = Place::Home(NatKind::PortRestricted);
 const SYMMETRIC: Place = Place::Home(NatKind::Symmetric);
@@ -107,6 +108,49 @@ fn without_udp_and_a_listening_port_a_relay_carries_over_tcp() {
             assert!(call.received.share() >= 0.95, "{call:?}");
         }
     }
+}
+
+#[test]
+fn through_a_proxy_calls_go_over_tcp() {
+    let address = SocketAddrV4::new(PROXIES[0], 1080);
+    let kind = Proxy::Socks5;
+    for (other, path) in [(Place::Outside, "tcp"), (SYMMETRIC, "relay-tcp")] {
+        let blocked = Blocked {
+            udp: true,
+            tcp_high: false,
+        };
+        let mut net = Net::new(1, blocked, LINK);
+        net.client(Place::Translated, |client| {
+            client.udp = false;
+            client.proxy = Some(ProxyUse { kind, address });
+        });
+        net.client(other, |_| {});
+        net.order(20, 0, call(2, 30, None));
+        net.play(120);
+        for client in [0, 1] {
+            let call = &net.figures(client).calls[0];
+            assert!(call.received.share() >= 0.95, "{call:?}");
+        }
+        assert_eq!(net.figures(0).calls[0].path, path);
+    }
+}
+
+#[test]
+fn users_of_different_super_nodes_call_each_other() {
+    let mut net = Net::perfect();
+    net.client(Place::Translated, |_| {});
+    net.client(CONE, |client| client.host_cache = vec![end(NODES[2])]);
+    both_ways(&mut net, None, "udp");
+}
+
+#[test]
+fn the_generations_understand_each_other() {
+    let mut net = Net::perfect();
+    net.client(Place::Translated, |client| {
+        client.generation = Generation::Y2006
+    });
+    net.client(CONE, |_| {});
+    both_ways(&mut net, None, "udp");
 }
 
 #[test]

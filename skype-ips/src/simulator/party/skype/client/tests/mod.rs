@@ -2,7 +2,6 @@
 
 mod calls;
 mod files;
-mod node;
 mod policies;
 mod signing_in;
 
@@ -12,15 +11,17 @@ use std::time::Duration;
 
 use super::super::proxy_server::ProxyServer;
 use super::super::servers::{LoginServer, WebServer};
+use super::super::super_node::SuperNodeProgram;
 use super::*;
 use crate::simulator::gateway::{Gateway, Seen};
 use crate::simulator::net::{
     Blocked, Header, HostSpec, LinkSpec, NatKind, NetworkId, NetworkSpec, ProgramId, Side, World,
     WorldSpec,
 };
-use crate::simulator::party::{Generation, ProxyUse, Server, ServerKind, User, background};
+use crate::simulator::party::{
+    Generation, ProxyUse, Roles, Server, ServerKind, SuperNode, User, background,
+};
 use crate::simulator::play::{Schedule, Scheduled};
-use node::Node;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NODES: [&str; 3] = [
@@ -62,6 +63,9 @@ enum Place {
     Home(NatKind),
 }
 
+/// Whether the gateway drops a packet, by its time, header and ground.
+type Drops = dyn FnMut(Instant, &Header, Ground) -> bool;
+
 struct Net {
     world: World<dyn Party>,
     orders: Vec<Scheduled>,
@@ -69,7 +73,7 @@ struct Net {
     outside: NetworkId,
     blocked: Blocked,
     link: LinkSpec,
-    dropped: Box<dyn FnMut(Instant, &Header, Ground) -> bool>,
+    dropped: Box<Drops>,
     /// All packets that crossed, with their time.
     seen: Vec<(Instant, Vec<u8>)>,
 }
@@ -96,9 +100,17 @@ impl Net {
             dropped: Box::new(|_, _, _| false),
             seen: Vec::new(),
         };
-        let relays: Vec<_> = NODES[1..].iter().map(|node| end(node)).collect();
         for (index, node) in NODES.into_iter().enumerate() {
-            let program = Node::new(end(node), index > 0, relays.clone());
+            let others = NODES.iter().filter(|other| **other != node);
+            let program = SuperNodeProgram::new(SuperNode {
+                port: end(node).port(),
+                roles: Roles {
+                    directory: true,
+                    relay: index > 0,
+                },
+                peers: others.map(|other| end(other)).collect(),
+                generation: Generation::Y2015,
+            });
             net.serve(*end(node).ip(), Box::new(program));
         }
         for (kind, address) in [(ServerKind::Login, LOGIN), (ServerKind::Event, EVENT)] {

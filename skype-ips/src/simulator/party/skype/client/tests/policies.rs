@@ -79,6 +79,20 @@ fn a_call_that_finds_no_other_path_is_dropped_at_both_ends() {
 }
 
 #[test]
+fn what_is_lost_at_the_very_end_is_counted() {
+    let mut net = Net::perfect();
+    net.client(Place::Translated, |_| {});
+    net.client(Place::Outside, |_| {});
+    net.order(20, 0, call(2, 20));
+    net.drop_what(|now, header, _| now > 35 * SECOND && header.protocol == Protocol::Udp);
+    net.play(60);
+    for client in [0, 1] {
+        let call = &net.figures(client).calls[0];
+        assert!((0.6..0.8).contains(&call.received.share()), "{call:?}");
+    }
+}
+
+#[test]
 fn another_relay_takes_over_from_one_that_dies() {
     let mut net = Net::perfect();
     net.client(Place::Translated, |_| {});

@@ -45,13 +45,16 @@ fn a_client_that_uses_no_udp_begins_with_tcp() {
 
 #[test]
 fn port_80_is_the_last_rung() {
-    // Nobody listens on the high port, nor on 443.
-    let figures = sign_in(Blocked::default(), |client| {
-        client.udp = false;
-        client.host_cache = vec![end("203.0.113.31:40000")];
+    let mut net = Net::perfect();
+    let client = net.client(Place::Translated, |_| {});
+    net.drop_what(|_, header, _| {
+        let ports = [header.source.port(), header.destination.port()];
+        !ports.contains(&80) && !ports.contains(&53)
     });
-    assert_eq!(figures.tried, ["tcp", "tcp-443", "tcp-80"]);
-    assert_eq!(figures.signed_in, None);
+    net.play(90);
+    let figures = net.figures(client);
+    assert_eq!(figures.tried, ["udp", "tcp", "tcp-443", "tcp-80"]);
+    assert!(figures.signed_in.is_some());
 }
 
 #[test]
@@ -118,6 +121,20 @@ fn a_client_that_has_signed_out_is_silent() {
     let last = net.seen.last().expect("packets").0;
     assert!(last < 40 * SECOND, "{last:?}");
     assert!(net.figures(client).signed_in.is_some());
+}
+
+#[test]
+fn who_has_signed_out_can_sign_in_again() {
+    let mut net = Net::perfect();
+    let client = net.client(Place::Translated, |_| {});
+    net.order(20, client, Order::SignOut);
+    net.order(40, client, Order::SignIn);
+    let over = SECOND;
+    net.order(50, client, Order::Search { count: 5, over });
+    net.play(60);
+    let figures = net.figures(client);
+    assert_eq!((figures.searches.asked, figures.searches.answered), (5, 5));
+    assert_eq!(figures.tried, ["udp", "udp"]);
 }
 
 #[test]
