@@ -140,7 +140,7 @@ pub fn replay(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<O
     for path in &options.captures {
         tally.begin(path.clone());
         for record in whole_packets(path)? {
-            if signals::interrupted() {
+            if interrupted() {
                 return Err(LabError::Interrupted);
             }
             send(&record?, options, &inside, &mut exchange, &mut tally)?;

@@ -10,7 +10,7 @@ use aes_gcm::{Aes128Gcm, aead::Aead as _};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use super::noise;
+use super::{Speaker, noise};
 
 /// Bytes of a client's first datagrams (RFC 9000, section 14.1).
 pub const DATAGRAM: usize = 1200;
@@ -83,39 +83,100 @@ fn expand(secret: &[u8], label: &str, len: usize) -> Vec<u8> {
     key
 }
 
-/// A client's packet, sealed: `header` is clear and ends with the number, which has four bytes;
+/// What one end's packets of a kind are protected with (RFC 9001, section 5).
+pub struct Keys {
+    key: Aes128Gcm,
+    iv: Vec<u8>,
+    mask: Aes128,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Keys")
+    }
+}
+
+impl Keys {
+    /// Those of an end's Initial packets, which come from the connection ID that the client chose
+    /// for the server.
+    pub fn initial(version: Version, id: &[u8], speaker: Speaker) -> Self {
+        let (initial, _) = Hkdf::<Sha256>::extract(Some(&bytes(version.salt())), id);
+        let label = match speaker {
+            Speaker::Client => "client in",
+            Speaker::Server => "server in",
+        };
+        Self::of(version, &expand(&initial, label, 32))
+    }
+
+    /// Those that follow from a secret of 32 bytes.
+    pub fn of(version: Version, secret: &[u8]) -> Self {
+        let key = |name: &str, len| expand(secret, &format!("{} {name}", version.label()), len);
+        Self {
+            key: Aes128Gcm::new_from_slice(&key("key", 16)).expect("16 bytes"),
+            iv: key("iv", 12),
+            mask: Aes128::new_from_slice(&key("hp", 16)).expect("16 bytes"),
+        }
+    }
+
+    fn nonce(&self, number: &[u8]) -> Vec<u8> {
+        let mut nonce = self.iv.clone();
+        for (byte, number) in nonce[8..].iter_mut().zip(number) {
+            *byte ^= number;
+        }
+        nonce
+    }
+
+    /// Protects the header, or takes the protection away: of the first byte what is not the same
+    /// in all packets of the kind, and the number at `place`.
+    fn cover(&self, packet: &mut [u8], place: usize) {
+        let sample = packet[place + NUMBER..].first_chunk::<16>();
+        let mut mask = *sample.expect("a tag at least is behind the number");
+        self.mask.encrypt_block((&mut mask).into());
+        let long = packet[0] & 0x80 != 0;
+        packet[0] ^= mask[0] & if long { 0x0f } else { 0x1f };
+        for (byte, mask) in packet[place..place + NUMBER].iter_mut().zip(&mask[1..]) {
+            *byte ^= mask;
+        }
+    }
+
+    /// A packet: `header` is clear and ends with the number, which has four bytes.
+    pub fn seal(&self, header: &[u8], frames: &[u8]) -> Vec<u8> {
+        let place = header.len() - NUMBER;
+        let nonce = self.nonce(&header[place..]);
+        let payload = Payload {
+            msg: frames,
+            aad: header,
+        };
+        let sealed = self.key.encrypt(nonce.as_slice().into(), payload);
+        let mut packet = [header, &sealed.expect("a packet is short")].concat();
+        self.cover(&mut packet, place);
+        packet
+    }
+
+    /// What is in a packet whose number is at `place`: the number and the frames; `None` if
+    /// anything was changed.
+    pub fn open(&self, packet: &[u8], place: usize) -> Option<(u32, Vec<u8>)> {
+        if packet.len() < place + NUMBER + TAG {
+            return None;
+        }
+        let mut packet = packet.to_vec();
+        self.cover(&mut packet, place);
+        let (header, sealed) = packet.split_at(place + NUMBER);
+        let number = *header.last_chunk()?;
+        let nonce = self.nonce(&number);
+        let payload = Payload {
+            msg: sealed,
+            aad: header,
+        };
+        let frames = self.key.decrypt(nonce.as_slice().into(), payload).ok()?;
+        Some((u32::from_be_bytes(number), frames))
+    }
+}
+
+/// A client's Initial packet: `header` is clear and ends with the number, which has four bytes;
 /// `id` is the connection ID that the client chose for the server.
 pub fn seal(version: Version, id: &[u8], header: &[u8], frames: &[u8]) -> Vec<u8> {
-    let (initial, _) = Hkdf::<Sha256>::extract(Some(&bytes(version.salt())), id);
-    let client = expand(&initial, "client in", 32);
-    let key = |name: &str, len| expand(&client, &format!("{} {name}", version.label()), len);
-    let place = header.len() - NUMBER;
-    let mut nonce = key("iv", 12);
-    for (byte, number) in nonce[8..].iter_mut().zip(&header[place..]) {
-        *byte ^= number;
-    }
-    let sealed = Aes128Gcm::new_from_slice(&key("key", 16))
-        .expect("16 bytes")
-        .encrypt(
-            nonce.as_slice().into(),
-            Payload {
-                msg: frames,
-                aad: header,
-            },
-        )
-        .expect("a packet is short");
-    let mut mask: [u8; 16] = sealed[..16]
-        .try_into()
-        .expect("as long as the tag at least");
-    Aes128::new_from_slice(&key("hp", 16))
-        .expect("16 bytes")
-        .encrypt_block((&mut mask).into());
-    let mut packet = [header, &sealed].concat();
-    packet[0] ^= mask[0] & 0x0f;
-    for (byte, mask) in packet[place..place + NUMBER].iter_mut().zip(&mask[1..]) {
-        *byte ^= mask;
-    }
-    packet
+    Keys::initial(version, id, Speaker::Client).seal(header, frames)
 }
 
 /// A number under 16,384 in two bytes.
@@ -260,6 +321,24 @@ mod tests {
             assert_eq!(packet.len(), DATAGRAM);
             assert_eq!(packet[..32], bytes(head));
             assert_eq!(packet[1184..], bytes(tag));
+        }
+    }
+
+    #[test]
+    fn a_server_has_keys_of_its_own() {
+        let id = bytes("8394c8f03e515708");
+        let [client, server] = [Speaker::Client, Speaker::Server]
+            .map(|speaker| Keys::initial(Version::One, &id, speaker));
+        // RFC 9001, appendix A.1.
+        assert_eq!(server.iv, bytes("0ac1493ca1905853b0bba03e"));
+        for header in ["c300000001000440740000002a", "43010203040000002a"].map(bytes) {
+            let mut packet = server.seal(&header, b"frames");
+            let place = header.len() - NUMBER;
+            let opened = Some((0x2a, b"frames".to_vec()));
+            assert_eq!(server.open(&packet, place), opened);
+            assert_eq!(client.open(&packet, place), None);
+            packet[0] ^= 1;
+            assert_eq!(server.open(&packet, place), None);
         }
     }
 

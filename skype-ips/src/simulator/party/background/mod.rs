@@ -13,9 +13,12 @@ mod dtls;
 mod game;
 mod http;
 mod https;
+mod look_alikes;
 mod numbers;
 mod pace;
 mod peer_wire;
+mod quic;
+mod quic_talk;
 mod reliable;
 mod rtp;
 mod seal;
@@ -29,6 +32,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod turn;
 mod utp;
 mod webrtc;
 
@@ -195,6 +199,14 @@ pub const UNKNOWN_NAME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 254);
 /// when its time is over it ends what it has begun. With a resolver it looks up a site's name
 /// before it goes there; the answer has to be the site's address.
 pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) -> Box<dyn Party> {
+    // Of TURN the first site is the server.
+    let (servers, peers) = match kind {
+        Kind::Turn => {
+            let peers = servers.iter().skip(1).map(|peer| peer.address).collect();
+            (servers.into_iter().take(1).collect(), peers)
+        }
+        _ => (servers, Vec::new()),
+    };
     let sites = sites::Sites::new(servers, resolver);
     match kind {
         Kind::Dns => Box::new(dns::Asker::new(sites)),
@@ -203,8 +215,9 @@ pub fn client(kind: Kind, servers: Vec<Site>, resolver: Option<SocketAddrV4>) ->
         Kind::Ssh => Box::new(ssh_user::User::new(sites)),
         Kind::BitTorrent => Box::new(bittorrent::Client::new(sites)),
         Kind::WebRtc => Box::new(talks::DatagramClient::<webrtc::Call>::new(sites, ())),
+        Kind::Quic => Box::new(talks::DatagramClient::<quic_talk::Client>::new(sites, ())),
         Kind::Game => Box::new(talks::DatagramClient::<game::Player>::new(sites, ())),
-        _ => Box::new(tally::Silent),
+        Kind::Turn => Box::new(talks::DatagramClient::<turn::Turned>::new(sites, peers)),
     }
 }
 
@@ -218,8 +231,9 @@ pub fn server(kind: Kind) -> Box<dyn Party> {
         Kind::Ssh => Box::new(streams::StreamServer::<ssh::Server>::new(port)),
         Kind::BitTorrent => Box::new(bittorrent::Seeder::new(port)),
         Kind::WebRtc => Box::new(talks::DatagramServer::<webrtc::Call>::new(port)),
+        Kind::Quic => Box::new(talks::DatagramServer::<quic_talk::Server>::new(port)),
         Kind::Game => Box::new(talks::DatagramServer::<game::Server>::new(port)),
-        _ => Box::new(tally::Silent),
+        Kind::Turn => Box::new(turn::Server::new(port)),
     }
 }
 
@@ -230,6 +244,13 @@ pub fn resolver(names: Vec<(String, Ipv4Addr)>) -> Box<dyn Party> {
 
 /// What looks like a relay, with these peers: see [`LookAlike::peers`].
 pub fn look_alike(which: LookAlike, peers: Vec<Site>) -> Box<dyn Party> {
-    let _ = (which, peers);
-    Box::new(tally::Silent)
+    use look_alikes::{Caller, Forwarder, Requests, Same};
+    match which {
+        LookAlike::ConferenceHost => Box::new(Caller::new(peers, true)),
+        LookAlike::TwoCalls => Box::new(Caller::new(peers.into_iter().take(2).collect(), false)),
+        LookAlike::TurnServer => server(Kind::Turn),
+        LookAlike::SshJumpHost => Box::new(Forwarder::<Same>::new(Kind::Ssh.port(), peers)),
+        LookAlike::ReverseProxy => Box::new(Forwarder::<Requests>::new(Kind::Http.port(), peers)),
+        LookAlike::Seeder => server(Kind::BitTorrent),
+    }
 }

@@ -18,11 +18,12 @@ pub(super) fn made_from(seed: u64, len: usize) -> Vec<u8> {
 
 /// A number made from all of these.
 pub(super) fn number_of(parts: &[&[u8]]) -> u64 {
-    let hash = digest(parts);
+    let hash = secret(parts);
     u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
 }
 
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+/// A secret made from all of these.
+pub(super) fn secret(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
@@ -45,7 +46,7 @@ impl std::fmt::Debug for Seal {
 impl Seal {
     /// One whose key comes from these bytes.
     pub(super) fn new(clear: &[&[u8]]) -> Self {
-        let key = digest(clear);
+        let key = secret(clear);
         Self(Aes128Gcm::new_from_slice(&key[..16]).expect("16 bytes"))
     }
 

@@ -186,7 +186,7 @@ pub(super) fn unhidden(value: &[u8]) -> Option<SocketAddrV4> {
 mod tests {
     use super::*;
 
-    /// RFC 5769, section 2.2, without its SOFTWARE attribute's odd padding: the address.
+    /// RFC 5769, section 2.2.
     #[test]
     fn addresses_are_hidden_as_in_the_test_vectors() {
         let address = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 32853);
@@ -195,7 +195,6 @@ mod tests {
         assert_eq!(unhidden(&value), Some(address));
     }
 
-    /// RFC 5769, section 2.4 has no fingerprint; this is the arithmetic of 2.1's integrity.
     #[test]
     fn a_changed_message_is_none() {
         let mut rng = Rng::with_seed(1);

@@ -1,7 +1,6 @@
 //! How many exchanges were begun, and how many came through.
 
-use crate::simulator::net::program::{Host, Instant, Program};
-use crate::simulator::party::{Exchanges, Figures, Order, Party};
+use crate::simulator::party::{Exchanges, Figures};
 
 /// Exchanges by kind, in the order in which the kinds were met.
 #[derive(Clone, Debug, Default)]
@@ -40,20 +39,5 @@ impl Tally {
             exchanges: self.0.clone(),
             ..Figures::default()
         }
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Silent;
-
-impl Program for Silent {
-    fn start(&mut self, _host: &mut dyn Host) {}
-}
-
-impl Party for Silent {
-    fn order(&mut self, _host: &mut dyn Host, _order: &Order) {}
-
-    fn figures(&self, _now: Instant) -> Figures {
-        Figures::default()
     }
 }

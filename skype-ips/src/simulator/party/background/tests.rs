@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use super::{Kind, Site, client, resolver, server};
+use super::{Kind, LookAlike, Site, client, look_alike, resolver, server};
 use crate::simulator::net::{
     Blocked, HostSpec, LinkSpec, NetworkSpec, ProgramId, Side, World, WorldSpec,
 };
@@ -17,6 +17,9 @@ const SERVERS: [Ipv4Addr; 2] = [
     Ipv4Addr::new(203, 0, 113, 80),
     Ipv4Addr::new(203, 0, 113, 81),
 ];
+/// Inside, and not translated.
+const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+const VISITOR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// A home link: 50 Mbit/s, 15 ms.
 const HOME: LinkSpec = LinkSpec {
     rate: Some(6_250_000),
@@ -54,7 +57,7 @@ impl Outcome {
 
 struct Net {
     world: World<dyn Party>,
-    networks: [crate::simulator::net::NetworkId; 2],
+    networks: [crate::simulator::net::NetworkId; 3],
     link: LinkSpec,
 }
 
@@ -71,6 +74,7 @@ impl Net {
         };
         let networks = [
             network(Side::Inside, "10.1.0.0/24", true),
+            network(Side::Inside, "198.51.100.0/24", false),
             network(Side::Outside, "203.0.113.0/24", false),
         ]
         .map(|spec| world.add_network(spec));
@@ -82,12 +86,19 @@ impl Net {
     }
 
     fn add(&mut self, address: Ipv4Addr, program: Box<dyn Party>) -> ProgramId {
-        let network = self.networks[usize::from(address.octets()[0] != 10)];
-        // The servers' own links are perfect, so that what a test says of a link holds once.
-        let (up, down) = match network == self.networks[0] {
-            true => (self.link, self.link),
-            false => (LinkSpec::PERFECT, LinkSpec::PERFECT),
+        let number = match address.octets()[0] {
+            10 => 0,
+            198 => 1,
+            _ => 2,
         };
+        let network = self.networks[number];
+        // The outside's own links are perfect, so that what a test says of a link holds once.
+        let link = if number < 2 {
+            self.link
+        } else {
+            LinkSpec::PERFECT
+        };
+        let (up, down) = (link, link);
         let host = self.world.add_host(HostSpec {
             address,
             network,
@@ -98,29 +109,31 @@ impl Net {
     }
 }
 
-fn sites(kind: Kind) -> Vec<Site> {
-    let sites = SERVERS.iter().zip(["www.example.com", "www.example.net"]);
-    let sites = sites.map(|(address, name)| Site {
+fn site(name: &str, address: Ipv4Addr, kind: Kind) -> Site {
+    Site {
         name: name.to_owned(),
-        address: SocketAddrV4::new(*address, kind.port()),
-    });
-    sites.collect()
+        address: SocketAddrV4::new(address, kind.port()),
+    }
 }
 
-/// A client for this many seconds, then time enough to finish.
-fn run(kind: Kind, seed: u64, link: LinkSpec, lasting: u64) -> Outcome {
-    let mut net = Net::new(seed, link);
-    let servers = SERVERS.map(|address| net.add(address, server(kind)));
-    let names = sites(kind);
-    let names = names
-        .iter()
-        .map(|site| (site.name.clone(), *site.address.ip()));
-    net.add(RESOLVER, resolver(names.collect()));
-    let resolver = SocketAddrV4::new(RESOLVER, 53);
-    let client = net.add(CLIENT, client(kind, sites(kind), Some(resolver)));
+/// What runs on both servers, as the client knows them.
+fn sites(kind: Kind) -> [(Site, Kind); 2] {
+    let second = match kind {
+        // A TURN server, and who is called through it.
+        Kind::Turn => Kind::WebRtc,
+        kind => kind,
+    };
+    [
+        (site("www.example.com", SERVERS[0], kind), kind),
+        (site("www.example.net", SERVERS[1], second), second),
+    ]
+}
+
+/// Lets these programs run for so many seconds, the first as ordered, then time enough to finish.
+fn play_out(mut net: Net, programs: &[ProgramId], ordered: ProgramId, lasting: u64) -> Outcome {
     let order = Scheduled {
         at: Duration::from_secs(1),
-        program: client,
+        program: ordered,
         order: Order::Run {
             lasting: Duration::from_secs(lasting),
         },
@@ -138,10 +151,49 @@ fn run(kind: Kind, seed: u64, link: LinkSpec, lasting: u64) -> Outcome {
     );
     let figures = |id| net.world.program(id).figures(until).exchanges;
     Outcome {
-        client: figures(client),
-        servers: servers.into_iter().flat_map(figures).collect(),
+        client: figures(ordered),
+        servers: programs.iter().copied().flat_map(figures).collect(),
         packets,
     }
+}
+
+/// A client inside.
+fn run(kind: Kind, seed: u64, link: LinkSpec, lasting: u64) -> Outcome {
+    let mut net = Net::new(seed, link);
+    let sites = sites(kind);
+    let servers = [0, 1].map(|index| net.add(SERVERS[index], server(sites[index].1)));
+    let sites: Vec<Site> = sites.into_iter().map(|(site, _)| site).collect();
+    let names = sites.iter();
+    let names = names.map(|site| (site.name.clone(), *site.address.ip()));
+    net.add(RESOLVER, resolver(names.collect()));
+    let resolver = SocketAddrV4::new(RESOLVER, 53);
+    let client = net.add(CLIENT, client(kind, sites, Some(resolver)));
+    play_out(net, &servers, client, lasting)
+}
+
+/// What looks like a relay on an inside host with a public address, its peers and a visitor
+/// outside.
+fn run_look_alike(which: LookAlike, seed: u64) -> Outcome {
+    let mut net = Net::new(seed, HOME);
+    let mut programs = Vec::new();
+    let mut peers = Vec::new();
+    if let Some(kind) = which.peers() {
+        for address in SERVERS {
+            programs.push(net.add(address, server(kind)));
+            peers.push(site("peer.example.org", address, kind));
+        }
+    }
+    let itself = net.add(PUBLIC, look_alike(which, peers.clone()));
+    let Some(kind) = which.visitors() else {
+        return play_out(net, &programs, itself, 60);
+    };
+    programs.push(itself);
+    let mut sites = vec![site("relay.example.org", PUBLIC, kind)];
+    if kind == Kind::Turn {
+        sites.extend(peers);
+    }
+    let visitor = net.add(VISITOR, client(kind, sites, None));
+    play_out(net, &programs, visitor, 60)
 }
 
 #[test]
@@ -166,6 +218,7 @@ fn streams_are_whole_over_a_lossy_link_too() {
         (Kind::Http, "HTTP"),
         (Kind::Https, "TLS"),
         (Kind::Ssh, "SSH"),
+        (Kind::Quic, "QUIC"),
     ] {
         for seed in 0..3 {
             let exchanges = run(kind, seed, LOSSY, 60).of(what);
@@ -195,4 +248,29 @@ fn the_same_seed_gives_the_same_bytes() {
         assert!(first == again, "{kind:?}");
         assert!(first != other, "{kind:?}");
     }
+}
+
+#[test]
+fn what_looks_like_a_relay_completes_all_exchanges() {
+    for which in LookAlike::ALL {
+        for seed in 0..3 {
+            let outcome = run_look_alike(which, seed);
+            let Outcome {
+                client, servers, ..
+            } = &outcome;
+            assert!(!client.is_empty(), "{which:?}");
+            assert!(outcome.whole(), "{which:?}: {client:?} {servers:?}");
+        }
+    }
+}
+
+#[test]
+fn words_name_their_kinds() {
+    for kind in Kind::ALL {
+        assert_eq!(Kind::named(kind.word()), Some(kind));
+    }
+    for which in LookAlike::ALL {
+        assert_eq!(LookAlike::named(which.word()), Some(which));
+    }
+    assert_eq!(Kind::named("skype"), None);
 }

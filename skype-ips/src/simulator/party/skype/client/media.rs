@@ -27,9 +27,20 @@ pub(super) struct Terms {
     pub(super) lasting: Duration,
     /// Bits a second of video from both ends.
     pub(super) video: Option<u64>,
+    /// The voice of both ends.
+    voice: Voice,
 }
 
 impl Terms {
+    /// Of the session of that number, from which both ends draw the same codec.
+    pub(super) fn new(session: u32, lasting: Duration, video: Option<u64>) -> Self {
+        Self {
+            lasting,
+            video,
+            voice: Voice::some(&mut fastrand::Rng::with_seed(session.into())),
+        }
+    }
+
     /// What the figures call it.
     pub(super) const fn kind(&self) -> &'static str {
         match self.video {
@@ -43,12 +54,8 @@ impl Terms {
         Stream::new(rng, self, false, Instant::ZERO, 0).planned()
     }
 
-    fn media(&self, rng: &mut fastrand::Rng, relayed: bool) -> Media {
-        let voice = if relayed {
-            RELAYED_VOICE
-        } else {
-            Voice::some(rng)
-        };
+    fn media(&self, relayed: bool) -> Media {
+        let voice = if relayed { RELAYED_VOICE } else { self.voice };
         match self.video {
             None => Media::Call(voice),
             Some(rate) => Media::Video {
@@ -83,7 +90,7 @@ impl Stream {
         first: u32,
     ) -> Self {
         let seconds = terms.lasting.as_secs() + u64::from(terms.lasting.subsec_nanos() > 0);
-        let mut beats = terms.media(rng, relayed).beats(rng, seconds);
+        let mut beats = terms.media(relayed).beats(rng, seconds);
         let until = terms.lasting.as_nanos() as u64;
         beats.retain(|beat| beat.outbound && beat.at < until);
         Self {
@@ -213,10 +220,7 @@ mod tests {
     #[test]
     fn packets_are_numbered_from_the_first_to_the_planned_last() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let terms = Terms {
-            lasting: Duration::from_millis(9_500),
-            video: None,
-        };
+        let terms = Terms::new(1, Duration::from_millis(9_500), None);
         let mut stream = Stream::new(&mut rng, terms, false, SECOND, 7);
         let planned = stream.planned();
         let sent = all(&mut stream);
@@ -233,7 +237,7 @@ mod tests {
         for (video, cap) in [(None, 4_000), (Some(500_000), 10_000)] {
             let mut rng = fastrand::Rng::with_seed(2);
             let lasting = 60 * SECOND;
-            let terms = Terms { lasting, video };
+            let terms = Terms::new(2, lasting, video);
             let mut stream = Stream::new(&mut rng, terms, true, SECOND, 0);
             let bytes: usize = all(&mut stream).iter().map(|sent| sent.2 + OVERHEAD).sum();
             assert!(2 * bytes < 60 * cap, "{video:?}: {bytes}");

@@ -423,6 +423,7 @@ impl Program for ClientProgram {
 
 impl Party for ClientProgram {
     fn order(&mut self, host: &mut dyn Host, order: &Order) {
+        let number = host.rng().u32(1..);
         match order {
             Order::SignIn => self.run(host),
             Order::SignOut => self.stop(host),
@@ -431,16 +432,13 @@ impl Party for ClientProgram {
                 lasting,
                 video,
             } => {
-                let terms = Terms {
-                    lasting: *lasting,
-                    video: *video,
-                };
+                let terms = Terms::new(number, *lasting, *video);
                 let what = match video {
                     None => What::Voice,
                     Some(_) => What::Video,
                 };
                 let call = Content::Call(Self::new_call(host, terms));
-                self.begin_session(host, with.clone(), what, call);
+                self.begin_session(host, number, with.clone(), what, call);
             }
             Order::SendFile { to, bytes } => {
                 let content = Content::Outgoing {
@@ -448,7 +446,7 @@ impl Party for ClientProgram {
                     piece: host.rng().u32(PIECE),
                     sender: None,
                 };
-                self.begin_session(host, to.clone(), What::File, content);
+                self.begin_session(host, number, to.clone(), What::File, content);
             }
             Order::Search { count, over } => {
                 let own = &self.settings.user;
@@ -458,7 +456,7 @@ impl Party for ClientProgram {
             }
             Order::Chat { with, lasting } => {
                 let chat = Content::Chat(Chat::new(*lasting));
-                self.begin_session(host, with.clone(), What::Chat, chat);
+                self.begin_session(host, number, with.clone(), What::Chat, chat);
             }
             Order::Run { .. } => {}
         }

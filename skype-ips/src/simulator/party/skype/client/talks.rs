@@ -32,15 +32,15 @@ const AFTERMATH: Duration = Duration::from_secs(3);
 pub(super) const END_LEN: usize = 13;
 
 impl ClientProgram {
-    /// Begins a session with a user.
+    /// Begins a session with a user. The number is random.
     pub(super) fn begin_session(
         &mut self,
         host: &mut dyn Host,
+        number: u32,
         peer: User,
         what: What,
         content: Content,
     ) {
-        let number = host.rng().u32(1..);
         let session = Session::new(host.now(), number, peer, what, true, content);
         self.sessions.push(session);
     }
@@ -211,7 +211,8 @@ impl ClientProgram {
                     None => {
                         let content = match what {
                             What::Voice | What::Video => {
-                                Content::Call(Self::new_call(host, Terms { lasting, video }))
+                                let terms = Terms::new(session, lasting, video);
+                                Content::Call(Self::new_call(host, terms))
                             }
                             What::File => Content::Incoming {
                                 bytes,

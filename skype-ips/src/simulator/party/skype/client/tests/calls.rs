@@ -50,6 +50,14 @@ fn holes_are_punched_through_translators() {
 }
 
 #[test]
+fn two_behind_one_gateway_call_each_other() {
+    let mut net = Net::perfect();
+    net.client(Place::Translated, |_| {});
+    net.client(Place::Translated, |_| {});
+    both_ways(&mut net, None, "udp");
+}
+
+#[test]
 fn one_that_is_reachable_calls_whoever_is_not() {
     let mut net = Net::perfect();
     net.client(Place::Public, |_| {});

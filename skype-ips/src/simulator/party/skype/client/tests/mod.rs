@@ -3,6 +3,7 @@
 mod calls;
 mod files;
 mod node;
+mod policies;
 mod signing_in;
 
 use std::collections::BTreeSet;
@@ -12,12 +13,13 @@ use std::time::Duration;
 use super::super::proxy_server::ProxyServer;
 use super::super::servers::{LoginServer, WebServer};
 use super::*;
+use crate::simulator::gateway::{Gateway, Seen};
 use crate::simulator::net::{
-    Blocked, HostId, HostSpec, LinkSpec, NatKind, NetworkId, NetworkSpec, ProgramId, Side, World,
+    Blocked, Header, HostSpec, LinkSpec, NatKind, NetworkId, NetworkSpec, ProgramId, Side, World,
     WorldSpec,
 };
 use crate::simulator::party::{Generation, ProxyUse, Server, ServerKind, User, background};
-use crate::simulator::play::{Schedule, Scheduled, play};
+use crate::simulator::play::{Schedule, Scheduled};
 use node::Node;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,11 +66,11 @@ struct Net {
     world: World<dyn Party>,
     orders: Vec<Scheduled>,
     clients: Vec<ProgramId>,
-    nodes: Vec<HostId>,
     outside: NetworkId,
     blocked: Blocked,
     link: LinkSpec,
-    /// Payload bytes and time of all packets that crossed.
+    dropped: Box<dyn FnMut(Instant, &Header, Ground) -> bool>,
+    /// All packets that crossed, with their time.
     seen: Vec<(Instant, Vec<u8>)>,
 }
 
@@ -88,17 +90,16 @@ impl Net {
             world,
             orders: Vec::new(),
             clients: Vec::new(),
-            nodes: Vec::new(),
             outside,
             blocked,
             link,
+            dropped: Box::new(|_, _, _| false),
             seen: Vec::new(),
         };
         let relays: Vec<_> = NODES[1..].iter().map(|node| end(node)).collect();
         for (index, node) in NODES.into_iter().enumerate() {
             let program = Node::new(end(node), index > 0, relays.clone());
-            let host = net.serve(*end(node).ip(), Box::new(program));
-            net.nodes.push(host);
+            net.serve(*end(node).ip(), Box::new(program));
         }
         for (kind, address) in [(ServerKind::Login, LOGIN), (ServerKind::Event, EVENT)] {
             let address = end(address);
@@ -121,7 +122,7 @@ impl Net {
         Self::new(1, Blocked::default(), LINK)
     }
 
-    fn serve(&mut self, address: Ipv4Addr, program: Box<dyn Party>) -> HostId {
+    fn serve(&mut self, address: Ipv4Addr, program: Box<dyn Party>) {
         let host = self.world.add_host(HostSpec {
             address,
             network: self.outside,
@@ -129,7 +130,6 @@ impl Net {
             down: LinkSpec::PERFECT,
         });
         self.world.add_program(host, program, Instant::ZERO);
-        host
     }
 
     /// A client, which signs in after a second. Users are numbered from 1.
@@ -200,18 +200,40 @@ impl Net {
         });
     }
 
+    /// From now on the gateway drops what this says of a packet's time, header and ground.
+    fn drop_what(&mut self, what: impl FnMut(Instant, &Header, Ground) -> bool + 'static) {
+        self.dropped = Box::new(what);
+    }
+
     fn play(&mut self, seconds: u64) {
-        let schedule = Schedule::new(std::mem::take(&mut self.orders));
-        let seen = &mut self.seen;
-        play(
-            &mut self.world,
-            schedule,
-            Duration::from_secs(seconds),
-            &mut |now, packet| {
-                seen.push((now, packet.packet.to_vec()));
-                true
-            },
-        );
+        let until = Duration::from_secs(seconds);
+        let mut schedule = Schedule::new(std::mem::take(&mut self.orders));
+        let mut gateway = Gateway::new(&self.world);
+        loop {
+            let event = self.world.next_event().unwrap_or(until);
+            let next = schedule.next().unwrap_or(until).min(event);
+            if next >= until {
+                break;
+            }
+            if schedule.next() == Some(next) {
+                self.world.pass(next);
+                schedule.give(&mut self.world);
+            } else {
+                self.world.step();
+            }
+            for crossing in self.world.take_crossing() {
+                let now = self.world.now();
+                let header = Header::read(&crossing.packet).expect("a packet");
+                if (self.dropped)(now, &header, crossing.ground) {
+                    continue;
+                }
+                let mut see = |seen: Seen<'_>| self.seen.push((now, seen.packet.to_vec()));
+                if let Some((side, packet)) = gateway.forward(crossing, &mut see) {
+                    self.world.arrived(side, packet);
+                }
+            }
+        }
+        self.world.advance(until);
     }
 
     fn figures(&self, client: usize) -> Figures {
