@@ -388,7 +388,7 @@ fn without_a_daemon_every_party_reaches_its_goals_and_is_recorded() {
     );
     let count = |name: &str| {
         let packets = Capture::open(&seen.join(name)).expect("a capture");
-        packets.map(|packet| packet.expect("whole")).count() as u64
+        packets.filter(Result::is_ok).count() as u64
     };
     assert_eq!(count("inside.pcapng"), out + back);
     assert_eq!(
