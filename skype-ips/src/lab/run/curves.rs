@@ -72,11 +72,12 @@ fn sum(run: &Played, unit: &Unit, of: impl Fn(&Rates) -> Vec<u64>, seconds: usiz
     sum
 }
 
-/// The same in at most `width` parts of equal length, each the mean of its seconds.
+/// The same in at most `width` parts, each the mean of its seconds.
 fn squeezed(seconds: &[u64], width: usize) -> Vec<f64> {
-    let per_part = seconds.len().div_ceil(width.max(1)).max(1);
-    seconds
-        .chunks(per_part)
+    let parts = seconds.len().min(width.max(1));
+    let begin = |part: usize| part * seconds.len() / parts;
+    (0..parts)
+        .map(|part| &seconds[begin(part)..begin(part + 1)])
         .map(|part| part.iter().sum::<u64>() as f64 / part.len() as f64)
         .collect()
 }
@@ -105,11 +106,10 @@ mod tests {
     fn a_long_run_fits_the_width() {
         let seconds: Vec<u64> = (0..100).map(|second| u64::from(second < 50) * 10).collect();
         let parts = squeezed(&seconds, 30);
-        assert_eq!(parts.len(), 25);
-        assert_eq!(
-            (parts[0], parts[11], parts[12], parts[13]),
-            (10.0, 10.0, 5.0, 0.0)
-        );
+        assert_eq!(parts.len(), 30);
+        assert_eq!((parts[0], parts[14], parts[15]), (10.0, 10.0, 0.0));
+        let odd = squeezed(&[1, 2, 3, 4, 5], 4);
+        assert_eq!(odd, [1.0, 2.0, 3.0, 4.5]);
         assert_eq!(squeezed(&[7], 30), [7.0]);
     }
 }

@@ -15,6 +15,8 @@ mod record;
 mod report;
 mod rows;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod words;
 

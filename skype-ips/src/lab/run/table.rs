@@ -7,14 +7,16 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use super::curves::curves;
 use super::goals::goal_rows;
 use super::report::Report;
-use super::rows::rows;
+use super::rows::{rows, units};
 use super::verdict::{NOT_MET, NOT_STOPPED};
 use super::words::seconds;
 
 /// Blocks of a curve at the most, and at the least.
 const CURVE: std::ops::RangeInclusive<usize> = 10..=60;
-/// Columns beside a row's curves, at the most that are met.
-const BESIDE_CURVES: usize = 50;
+/// Columns beside a row's curves and its party: what is drawn, and the scale.
+const BESIDE_CURVES: usize = 2 + 14 + 2 + 10;
+/// Columns where no terminal says how many it has.
+const ELSEWHERE: u16 = 120;
 /// Blanks between two columns.
 const GAP: u16 = 2;
 const HEADING: Style = Style::new().bold();
@@ -34,15 +36,15 @@ impl Report<'_> {
     pub fn table(&self, look: Look) -> String {
         let scenario = self.scenario;
         let title = format!(
-            "{}: {}, seed {}, links simulated\n",
+            "{}: {}, seed {}, links simulated",
             scenario.name,
             seconds(scenario.duration),
             self.seed
         );
-        let mut text = look.styled(HEADING, &title);
+        let mut text = look.styled(HEADING, &title) + "\n";
         for (heading, section) in [
             ("what parties achieved", self.achieved(look)),
-            ("bytes a second, second by second", self.curves(look)),
+            ("bytes a second, over the run", self.curves(look)),
             ("packets that crossed the gateway", self.crossed(look)),
             ("goals", self.goals(look)),
         ] {
@@ -93,8 +95,13 @@ impl Report<'_> {
     fn curves(&self, look: Look) -> String {
         let seconds = self.scenario.duration.as_secs_f64().ceil() as usize;
         let runs = self.runs.len().max(1);
+        let who = units(self.scenario).into_iter();
+        let who = who.map(|unit| unit.name.chars().count()).max();
+        let who = who.unwrap_or(0).max("party".len());
         let room = match look.width {
-            Some(width) => usize::from(width).saturating_sub(BESIDE_CURVES) / runs,
+            Some(width) => {
+                (usize::from(width).saturating_sub(who + BESIDE_CURVES) / runs).saturating_sub(2)
+            }
             None => *CURVE.end(),
         };
         let room = room.clamp(*CURVE.start(), *CURVE.end());
@@ -106,8 +113,6 @@ impl Report<'_> {
         else {
             return String::new();
         };
-        let who = curves.iter().map(|curve| curve.who.chars().count()).max();
-        let who = who.unwrap_or(0).max("party".len());
         let mut text = format!("{:<who$}  {:<14}", "party", "what");
         for name in self.names() {
             text += &format!("  {name:<length$}");
@@ -199,12 +204,14 @@ fn number(text: String) -> Cell {
 }
 
 impl Look {
-    /// On standard output.
+    /// On standard output. Where that is no terminal, `COLUMNS` may say how wide it is.
     pub fn of_stdout() -> Self {
         let terminal = terminal_size::terminal_size_of(std::io::stdout());
+        let width = terminal.map(|(width, _)| width.0);
+        let wished = || std::env::var("COLUMNS").ok()?.parse().ok();
         let colour = anstream::AutoStream::choice(&std::io::stdout());
         Self {
-            width: terminal.map(|(width, _)| width.0),
+            width: width.or_else(wished).or(Some(ELSEWHERE)),
             colour: colour != anstream::ColorChoice::Never,
         }
     }
