@@ -3,7 +3,7 @@
 use skype_ips::simulator::gateway::Gateway;
 use skype_ips::simulator::scenario::{self, Achieved, Goal, IfDropped, Scenario, judge};
 
-use crate::played::for_each;
+use crate::played::complaints;
 
 /// Plays it before a gateway that knows what is Skype and drops it.
 fn played_without_skype(scenario: &Scenario, seed: u64) -> Vec<Achieved> {
@@ -41,7 +41,7 @@ fn what_crosses_the_gateway_fails_where_skype_is_dropped_and_all_else_holds() {
         IfDropped::Holds => !goal.met,
         IfDropped::Either => false,
     };
-    let complaints = for_each(|scenario, seed| {
+    let complaints = complaints(|scenario, seed| {
         let goals = judge(scenario, &played_without_skype(scenario, seed));
         let fails = goals.iter().any(|goal| goal.if_dropped == IfDropped::Fails);
         assert!(fails, "{}: nothing is to fail", scenario.name);

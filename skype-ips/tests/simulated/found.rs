@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use skype_ips::capture::Record;
 use skype_ips::engine::Settings;
 use skype_ips::policy::{Config, Mode};
 use skype_ips::replay::{Conversation, Driver, Report};
+use skype_ips::simulator::gateway::Seen;
 use skype_ips::simulator::labels::{self, Labels};
 use skype_ips::simulator::net::{Header, Protocol};
 use skype_ips::simulator::scenario::{GATEWAY, Scenario};
 use skype_ips_common::layout::{TCP, UDP};
 use skype_ips_common::parse::Link;
 
-use crate::played::{for_each, played};
+use crate::played::{Play, plays};
 
 /// 2015-05-18, nanoseconds since the Unix epoch.
 const START: u64 = 1_431_907_200_000_000_000;
@@ -22,35 +24,61 @@ const START: u64 = 1_431_907_200_000_000_000;
 /// Bytes that each end of a connection has sent, the first few hundred.
 type Beginnings = HashMap<Key, [(SocketAddr, Vec<u8>); 2]>;
 
-/// The scenario as the replay driver sees it on the gateway's inside interface.
-fn replayed(scenario: &Scenario, seed: u64) -> (Labels, Report, Beginnings) {
-    let inside: Vec<IpNet> = scenario
-        .inside()
-        .map(|network| network.subnet.into())
-        .collect();
-    let settings = Settings {
-        public_addresses: vec![IpAddr::V4(GATEWAY)],
-        ..Settings::default()
-    };
-    let config = Config::default_for_replay();
-    let mut driver = Driver::new(&config, Mode::Monitor, settings, &inside);
-    let mut labels = Labels::default();
-    let mut beginnings = Beginnings::new();
-    let mut number = 0;
-    played(scenario, seed, |now, seen| {
-        labels.note(&seen);
-        begins(seen.packet, &mut beginnings);
-        number += 1;
-        driver.packet(&Record {
-            number,
+/// The replay driver on the gateway's inside interface.
+pub(crate) struct Replay {
+    driver: Driver,
+    labels: Labels,
+    beginnings: Beginnings,
+    number: u64,
+}
+
+/// What it found.
+pub(crate) struct Replayed {
+    labels: Labels,
+    report: Report,
+    beginnings: Beginnings,
+}
+
+impl Replay {
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        let inside: Vec<IpNet> = scenario
+            .inside()
+            .map(|network| network.subnet.into())
+            .collect();
+        let settings = Settings {
+            public_addresses: vec![IpAddr::V4(GATEWAY)],
+            ..Settings::default()
+        };
+        let config = Config::default_for_replay();
+        Self {
+            driver: Driver::new(&config, Mode::Monitor, settings, &inside),
+            labels: Labels::default(),
+            beginnings: Beginnings::new(),
+            number: 0,
+        }
+    }
+
+    pub(crate) fn see(&mut self, now: Duration, seen: Seen<'_>) {
+        self.labels.note(&seen);
+        begins(seen.packet, &mut self.beginnings);
+        self.number += 1;
+        self.driver.packet(&Record {
+            number: self.number,
             timestamp: START + now.as_nanos() as u64,
             link: Link::Raw,
             vlan: Vec::new(),
             data: seen.packet.to_vec(),
             wire_len: seen.packet.len() as u32,
         });
-    });
-    (labels, driver.finish(), beginnings)
+    }
+
+    pub(crate) fn finish(self) -> Replayed {
+        Replayed {
+            labels: self.labels,
+            report: self.driver.finish(),
+            beginnings: self.beginnings,
+        }
+    }
 }
 
 /// Notes what a TCP packet carries, without regard to order: links of these scenarios seldom
@@ -177,34 +205,35 @@ fn told(label: &labels::Conversation) -> String {
 
 #[test]
 fn every_skype_conversation_is_found_and_nothing_else_is_accused() {
-    let complaints = for_each(|scenario, seed| {
-        let (labels, report, beginnings) = replayed(scenario, seed);
-        let found = by_key(&report);
-        let mut complaints = Vec::new();
-        for label in labels.conversations() {
+    let mut complaints = Vec::new();
+    for Play {
+        scenario,
+        seed,
+        replayed,
+        ..
+    } in plays()
+    {
+        let found = by_key(&replayed.report);
+        let mut skype = 0;
+        for label in replayed.labels.conversations() {
             let conversation = found[&label_key(label)];
-            match (label.label(), &conversation.detection) {
-                ("skype", None) if carries_nothing(label, scenario, &beginnings) => {}
-                ("skype", None) => complaints.push(format!(
-                    "missed: {} {:02x?}",
-                    told(label),
-                    beginnings.get(&label_key(label))
-                )),
-                ("other", Some(detection)) => {
-                    complaints.push(format!(
-                        "accused by {:?}: {}",
-                        detection.evidence,
-                        told(label)
-                    ));
-                }
-                _ => {}
-            }
-            if label.label() == "other" && conversation.ambiguous.is_some() {
-                complaints.push(format!("doubted: {}", told(label)));
+            let complaint = match (label.label(), &conversation.detection) {
+                ("skype", None) if carries_nothing(label, scenario, &replayed.beginnings) => None,
+                ("skype", None) => Some("missed".to_owned()),
+                ("other", Some(detection)) => Some(format!("accused by {:?}", detection.evidence)),
+                ("other", None) if conversation.ambiguous.is_some() => Some("doubted".to_owned()),
+                _ => None,
+            };
+            skype += u64::from(label.label() == "skype");
+            if let Some(complaint) = complaint {
+                complaints.push(format!(
+                    "{} seed {seed}: {complaint}: {}",
+                    scenario.name,
+                    told(label)
+                ));
             }
         }
-        complaints
-    });
-    let count = complaints.len();
-    assert_eq!(count, 0, "{}", complaints.join("\n"));
+        assert!(skype > 0, "{} has no Skype in it", scenario.name);
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -19,7 +19,7 @@ use crate::simulator::party::{self, Order, User};
 /// Everyday traffic that no action begins begins within so long after the start.
 const FIRST_RUN: Duration = Duration::from_secs(1);
 /// It begins nothing more when there is less time than this, so that what was begun ends.
-const LAST_RUN: Duration = Duration::from_secs(6);
+const LAST_RUN: Duration = Duration::from_secs(8);
 
 /// Hosts, programs and orders, everything drawn.
 #[derive(Clone, Debug)]

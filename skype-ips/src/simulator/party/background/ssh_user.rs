@@ -144,10 +144,13 @@ impl Session {
             // 40 words a minute are a key each 0.24 s (Dhakal et al., CHI 2018: 52).
             let time = log_normal(host.rng(), -1.6, 0.5);
             Next::Key(Duration::from_secs_f64(time.min(2.0)))
-        } else if host.now() < *until {
-            Next::Key(pause(host.rng(), THOUGHT))
         } else {
-            Next::End
+            // No line is begun that the time is too short for.
+            let thought = pause(host.rng(), THOUGHT);
+            match host.now() + thought < *until {
+                true => Next::Key(thought),
+                false => Next::End,
+            }
         }
     }
 
