@@ -147,7 +147,7 @@ fn users_of_different_super_nodes_call_each_other() {
 fn the_generations_understand_each_other() {
     let mut net = Net::perfect();
     net.client(Place::Translated, |client| {
-        client.generation = Generation::Y2006
+        client.generation = Generation::Y2006;
     });
     net.client(CONE, |_| {});
     both_ways(&mut net, None, "udp");
