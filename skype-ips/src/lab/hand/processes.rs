@@ -18,6 +18,7 @@ pub(super) fn end_all(
     ours: impl Fn(u32) -> bool,
 ) -> Result<(), LabError> {
     let start = Instant::now();
+    let mut asked = false;
     loop {
         let left: Vec<u32> = inside(namespaces)
             .filter(|process| ours(*process))
@@ -29,14 +30,18 @@ pub(super) fn end_all(
             let list: Vec<String> = left.iter().map(ToString::to_string).collect();
             return Err(LabError::ProcessesLeft(list.join(", ")));
         }
-        let signal = if start.elapsed() < PATIENCE {
-            libc::SIGTERM
-        } else {
-            libc::SIGKILL
+        // Asked once: what they run to clear up after themselves is left to end by itself.
+        let signal = match (asked, start.elapsed() < PATIENCE) {
+            (false, true) => Some(libc::SIGTERM),
+            (true, true) => None,
+            (_, false) => Some(libc::SIGKILL),
         };
-        for process in left {
-            // SAFETY: plain numbers. It was seen in one of the namespaces just now.
-            unsafe { libc::kill(process as libc::pid_t, signal) };
+        asked = true;
+        if let Some(signal) = signal {
+            for process in left {
+                // SAFETY: plain numbers. It was seen in one of the namespaces just now.
+                unsafe { libc::kill(process as libc::pid_t, signal) };
+            }
         }
         std::thread::sleep(Duration::from_millis(20));
     }
