@@ -42,17 +42,37 @@ fn read(path: &Path, more: &[&str], filter: &str, fields: &[&str]) -> Vec<Vec<St
         .collect()
 }
 
-/// Checksums are validated. By its heuristic tshark takes for RTCP what is encrypted, Skype's
-/// media as well as SRTCP, and finds that malformed.
+/// Checksums are validated.
 const STRICT: [&str; 8] = [
-    "--disable-heuristic",
-    "rtcp_udp",
+    "-o",
+    "tcp.reassemble_out_of_order:TRUE",
     "-o",
     "ip.check_checksum:TRUE",
     "-o",
     "udp.check_checksum:TRUE",
     "-o",
     "tcp.check_checksum:TRUE",
+];
+
+/// What the parties speak, as tshark calls it. Where it names anything else, its heuristics have
+/// taken encrypted bytes for something that they aren't.
+const SPOKEN: [&str; 16] = [
+    "ip",
+    "udp",
+    "tcp",
+    "dns",
+    "http",
+    "tls",
+    "ssh",
+    "stun",
+    "dtls",
+    "rtp",
+    "quic",
+    "bt-dht",
+    "bt-utp",
+    "bittorrent",
+    "quake3",
+    "data",
 ];
 
 #[test]
@@ -76,12 +96,20 @@ fn tshark_reads_every_packet_and_knows_what_was_meant() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// Packets that tshark can't make sense of.
+/// Packets that tshark can't make sense of, but for two kinds. The login's empty records are
+/// malformed in captures of the real Skype too (nDPI's skype.pcap, packet 1363). Of SSH it takes
+/// the end of a long packet, alone in a short segment, for a packet.
 fn malformed(path: &Path) -> Vec<String> {
-    let wrong = "_ws.malformed or _ws.short or ip.checksum.status == 0 \
+    let wrong = "((_ws.malformed or _ws.short) \
+                 and not tcp.payload == 16:03:01:00:00 and not tcp.payload == 17:03:01:00:00 \
+                 and not (ssh and tcp.len < 20)) or ip.checksum.status == 0 \
                  or udp.checksum.status == 0 or tcp.checksum.status == 0";
     read(path, &STRICT, wrong, &["frame.number", "frame.protocols"])
         .into_iter()
+        .filter(|fields| {
+            let mut layers = fields[1].split(':').skip(2);
+            layers.all(|layer| SPOKEN.contains(&layer))
+        })
         .take(20)
         .map(|fields| format!("malformed: {}", fields.join(" ")))
         .collect()
