@@ -2,6 +2,7 @@
 //! namespaces.
 #![cfg(target_os = "linux")]
 
+mod ready;
 mod talk;
 
 use std::path::{Path, PathBuf};

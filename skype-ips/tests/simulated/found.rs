@@ -123,9 +123,14 @@ fn carries_nothing(
                     .map_or(&[][..], |(_, bytes)| bytes)
             };
             let (client, server) = (sent(label.client), sent(label.server));
-            if label.ground.what == "proxy" {
-                return !proxy_consented(client, server);
-            }
+            let (client, server) = match label.ground.what {
+                "proxy" => match inside_proxy(client, server) {
+                    Some(inside) => inside,
+                    // It let nothing through.
+                    None => return true,
+                },
+                _ => (client, server),
+            };
             // Keys whose padding is too short to tell it from noise, of both ends together.
             let plain = [b"\x80\x46\x01\x03", b"\x16\x03\x01\x00", b"GET "]
                 .iter()
@@ -162,16 +167,48 @@ fn reuses(bytes: &[u8]) -> bool {
         .all(|pair| pair[1] == pair[0].wrapping_mul(0xcd).wrapping_add(0x71))
 }
 
-/// Whether a proxy let the client through, so that something of Skype's can follow.
-fn proxy_consented(client: &[u8], server: &[u8]) -> bool {
-    match client.first() {
-        Some(4) => server.get(1) == Some(&90),
-        Some(5) => {
-            let password = if server.get(1) == Some(&2) { 2 } else { 0 };
-            server.get(2 + password + 1) == Some(&0)
+/// What both ends say behind a proxy's consent; `None`: there was none.
+fn inside_proxy<'a>(client: &'a [u8], server: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (asked, answered) = match client.first()? {
+        4 => {
+            let name = client.iter().skip(8).position(|byte| *byte == 0)? + 9;
+            // 4a has a name where the address is 0.0.0.x.
+            let more = match client.get(4..7)? {
+                [0, 0, 0] => client.get(name..)?.iter().position(|byte| *byte == 0)? + 1,
+                _ => 0,
+            };
+            (server.get(1) == Some(&90)).then_some((name + more, 8))?
         }
-        _ => server.windows(5).any(|window| window == b" 200 "),
-    }
+        5 => {
+            let greeting = 2 + usize::from(*client.get(1)?);
+            let (password, accepted) = match server.get(1)? {
+                2 => {
+                    let user = usize::from(*client.get(greeting + 1)?);
+                    let secret = usize::from(*client.get(greeting + 2 + user)?);
+                    (3 + user + secret, 2)
+                }
+                _ => (0, 0),
+            };
+            let address = |at: usize, bytes: &[u8]| match bytes.get(at)? {
+                3 => Some(1 + usize::from(*bytes.get(at + 1)?)),
+                _ => Some(4),
+            };
+            let request = greeting + password;
+            let reply = 2 + accepted;
+            let consent = server.get(reply + 1) == Some(&0);
+            let asked = request + 6 + address(request + 3, client)?;
+            consent.then_some((asked, reply + 6 + address(reply + 3, server)?))?
+        }
+        _ => {
+            let end = |bytes: &[u8]| {
+                let found = bytes.windows(4).rposition(|four| four == b"\r\n\r\n");
+                found.map(|at| at + 4)
+            };
+            let consent = server.windows(5).any(|window| window == b" 200 ");
+            consent.then_some((end(client)?, end(server)?))?
+        }
+    };
+    Some((client.get(asked..)?, server.get(answered..)?))
 }
 
 type Key = (u8, SocketAddr, SocketAddr);

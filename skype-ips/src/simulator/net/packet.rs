@@ -164,6 +164,56 @@ pub(crate) fn hop(packet: &mut [u8]) -> bool {
     packet[8] > 0
 }
 
+/// Where a TCP segment stands in its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Sequence number of its first byte.
+    pub(super) first: u32,
+    /// Sequence number behind its last, SYN and FIN counted.
+    pub(super) behind: u32,
+    /// It opens the connection.
+    pub(super) syn: bool,
+    /// It says nothing but what has arrived.
+    pub(super) bare: bool,
+}
+
+impl Segment {
+    /// Reads it out of a TCP packet that is whole.
+    pub(super) fn read(packet: &[u8]) -> Self {
+        const FIN: u8 = 0x01;
+        const SYN: u8 = 0x02;
+        const ACK: u8 = 0x10;
+        let tcp = &packet[usize::from(packet[0] & 0x0f) * 4..];
+        let first = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+        let payload = tcp.len() - usize::from(tcp[12] >> 4) * 4;
+        let flags = tcp[13];
+        let counted = u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
+        Self {
+            first,
+            behind: first.wrapping_add(payload as u32 + counted),
+            syn: flags & SYN != 0,
+            bare: flags == ACK && payload == 0,
+        }
+    }
+}
+
+/// Puts another sequence number into a TCP packet, and makes the checksum right (RFC 1624).
+pub(super) fn renumber(packet: &mut [u8], sequence: u32) {
+    let header_len = usize::from(packet[0] & 0x0f) * 4;
+    let checksum_at = header_len + 16;
+    let mut sum = !u32::from(word(packet, checksum_at)) & 0xffff;
+    for (at, new) in [
+        (header_len + 4, (sequence >> 16) as u16),
+        (header_len + 6, sequence as u16),
+    ] {
+        sum += !u32::from(word(packet, at)) & 0xffff;
+        sum += u32::from(new);
+        packet[at..at + 2].copy_from_slice(&new.to_be_bytes());
+    }
+    let checksum = !fold(sum);
+    packet[checksum_at..checksum_at + 2].copy_from_slice(&checksum.to_be_bytes());
+}
+
 fn word(packet: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([packet[at], packet[at + 1]])
 }
@@ -205,6 +255,25 @@ mod tests {
             translate(&mut back, End::Destination, inside);
             assert_eq!(back, udp(peer, inside, 9, payload));
             assert_eq!(datagram(&back), payload);
+        }
+    }
+
+    #[test]
+    fn a_renumbered_segment_is_the_one_that_would_have_been_sent() {
+        let segment = |sequence| {
+            let mut bytes = Vec::new();
+            PacketBuilder::ipv4([10, 0, 0, 2], [192, 0, 2, 1], TIME_TO_LIVE)
+                .tcp(4000, 80, sequence, 512)
+                .ack(7)
+                .write(&mut bytes, &[])
+                .expect("a vector takes everything");
+            bytes
+        };
+        for (old, new) in [(1, 2), (0xffff_ffff, 5), (0x0001_0000, 0x1234_ffff)] {
+            let mut packet = segment(old);
+            assert!(Segment::read(&packet).bare);
+            renumber(&mut packet, new);
+            assert_eq!(packet, segment(new));
         }
     }
 

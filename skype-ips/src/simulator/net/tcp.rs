@@ -11,7 +11,7 @@ use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
-use super::packet::{Header, MTU};
+use super::packet::{Header, MTU, Segment, renumber};
 use super::program::{Connection, Event, Failure, Ground, Instant};
 
 /// Bytes of a connection's window either way: what hosts of the time began with.
@@ -56,6 +56,8 @@ pub(super) struct Stack {
     by_ends: BTreeMap<(u16, SocketAddrV4), Connection>,
     /// What connections are, and were: resets come when they are over.
     grounds: HashMap<(u16, SocketAddrV4), Ground, FxBuildHasher>,
+    /// The sequence number behind all that was sent.
+    next: HashMap<(u16, SocketAddrV4), u32, FxBuildHasher>,
     address: Ipv4Addr,
     next_port: u16,
     /// Connections that can't be asked for.
@@ -84,6 +86,7 @@ impl Stack {
             entries: BTreeMap::new(),
             by_ends: BTreeMap::new(),
             grounds: HashMap::default(),
+            next: HashMap::default(),
             address,
             next_port: rng.u16(EPHEMERAL),
             refused: Vec::new(),
@@ -346,8 +349,29 @@ impl Stack {
     }
 
     /// Packets that the stack has sent since the last call.
-    pub(super) fn sent(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.device.sent)
+    pub(super) fn sent(&mut self) -> Vec<(Header, Vec<u8>)> {
+        let mut sent = std::mem::take(&mut self.device.sent);
+        let packets = sent.drain(..).filter_map(|mut packet| {
+            let header = Header::read(&packet)?;
+            self.number(&header, &mut packet);
+            Some((header, packet))
+        });
+        packets.collect()
+    }
+
+    /// Has a bare acknowledgement stand behind all that was sent, as RFC 9293 wants it (section
+    /// 3.10.8: SND.NXT). smoltcp goes back to what it repeats, and takes no word from who stands
+    /// behind the window: two ends that lost something at once would wait for each other for ever.
+    fn number(&mut self, header: &Header, packet: &mut [u8]) {
+        let segment = Segment::read(packet);
+        let ends = (header.source.port(), header.destination);
+        let next = self.next.entry(ends).or_insert(segment.behind);
+        let ahead = segment.behind.wrapping_sub(*next) as i32;
+        if ahead > 0 || segment.syn {
+            *next = segment.behind;
+        } else if ahead < 0 && segment.bare {
+            renumber(packet, *next);
+        }
     }
 
     /// When [`Stack::poll`] is to be called next.

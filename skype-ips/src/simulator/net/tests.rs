@@ -387,3 +387,79 @@ fn who_does_not_listen_resets_at_once() {
     assert_eq!(net.run(MS * 100), [failed]);
     assert!(net.seen.iter().all(|(_, ground)| *ground == TALK));
 }
+
+#[test]
+fn two_ends_that_lose_something_at_once_go_on() {
+    const SAID: usize = 250;
+    const TIMES: usize = 500;
+    /// Says something every 50 ms, to whom it asks or who asks it.
+    struct Steady {
+        to: Option<SocketAddrV4>,
+        connection: Option<Connection>,
+        left: usize,
+        heard: Rc<RefCell<[usize; 2]>>,
+    }
+    impl Program for Steady {
+        fn start(&mut self, host: &mut dyn Host) {
+            host.listen(80);
+            if let Some(to) = self.to {
+                host.connect(to, TALK);
+            }
+        }
+        fn timer(&mut self, host: &mut dyn Host, _: u64) {
+            host.write(self.connection.expect("it is open"), &[7; SAID]);
+            self.left -= 1;
+            if self.left > 0 {
+                host.timer(50 * MS, 0);
+            }
+        }
+        fn connection(&mut self, host: &mut dyn Host, connection: Connection, event: Event) {
+            match event {
+                Event::Connected | Event::Accepted { .. } => {
+                    self.connection = Some(connection);
+                    host.timer(50 * MS, 0);
+                }
+                Event::Received(bytes) => {
+                    self.heard.borrow_mut()[usize::from(self.to.is_some())] += bytes.len();
+                }
+                Event::Finished | Event::Failed(_) => panic!("nobody ends it"),
+            }
+        }
+    }
+    for seed in 0..30 {
+        let mut world: World<Steady> = World::new(WorldSpec {
+            seed,
+            gateway: GATEWAY,
+        });
+        let network = world.add_network(NetworkSpec {
+            side: Side::Outside,
+            subnet: "203.0.113.0/24".parse().expect("a network"),
+            router: None,
+            translated: false,
+            blocked: Blocked::default(),
+        });
+        let lossy = LinkSpec {
+            loss: 0.02,
+            delay: 20 * MS,
+            ..LinkSpec::PERFECT
+        };
+        let heard = Rc::new(RefCell::new([0; 2]));
+        for (last, to) in [(7, None), (1, Some(end("203.0.113.7:80")))] {
+            let host = world.add_host(HostSpec {
+                address: Ipv4Addr::new(203, 0, 113, last),
+                network,
+                up: lossy,
+                down: lossy,
+            });
+            let steady = Steady {
+                to,
+                connection: None,
+                left: TIMES,
+                heard: Rc::clone(&heard),
+            };
+            world.add_program(host, Box::new(steady), Instant::ZERO);
+        }
+        world.advance(MS * 50 * TIMES as u32 + MS * 20_000);
+        assert_eq!(*heard.borrow(), [SAID * TIMES; 2], "seed {seed}");
+    }
+}

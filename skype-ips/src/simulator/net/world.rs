@@ -636,10 +636,8 @@ impl<P: Program + ?Sized> World<P> {
     pub(super) fn flush(&mut self, host: usize) {
         let state = &mut self.hosts[host];
         state.stack.flush(self.now);
-        for packet in state.stack.sent() {
-            let Some(header) = Header::read(&packet) else {
-                continue;
-            };
+        for (header, packet) in state.stack.sent() {
+            // A reset for a packet of no connection is what that packet was.
             let state = &self.hosts[host];
             let ends = (header.source.port(), header.destination);
             let ground = state.stack.ground(ends, state.last_tcp);
