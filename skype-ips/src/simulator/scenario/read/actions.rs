@@ -246,6 +246,8 @@ impl ActionReader<'_, '_, '_, '_> {
             [one] => vec![one; parties.len()],
             _ if found.len() == parties.len() => found,
             [] => return (Vec::new(), at),
+            // That a party is unknown has been said.
+            _ if parties.is_empty() => return (Vec::new(), at),
             _ => {
                 let message = format!(
                     "{} parties and {} others: who belongs to whom?",

@@ -61,7 +61,12 @@ pub(super) fn add(
             quoted(&client.name),
             listed(missing, "and a")
         );
-        let help = format!("add {} at the top of the file", SERVICES.example);
+        let mut open = networks.iter().map(|network| &network.value);
+        let add = match open.find(|network| !network.is_inside() && network.is_open()) {
+            Some(network) => format!("{} = \"{}\"", SERVICES.name, network.name),
+            None => SERVICES.example.to_owned(),
+        };
+        let help = format!("add {add} at the top of the file");
         reader.error(client.wish.at.clone(), message, help);
     }
 }
