@@ -8,7 +8,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::packet::{Header, Protocol};
 use super::program::{Ground, Instant};
-use super::world::Side;
+use super::spec::Side;
 
 /// Packets and their payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

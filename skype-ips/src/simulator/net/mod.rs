@@ -12,6 +12,7 @@ mod link;
 mod nat;
 mod packet;
 pub mod program;
+mod spec;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub(crate) use nat::Nat;
 pub use nat::NatKind;
 pub(crate) use packet::hop;
 pub use packet::{Header, MAX_PAYLOAD, MTU, Protocol};
-pub use world::{
-    Blocked, Crossing, HostId, HostSpec, NetworkId, NetworkSpec, ProgramId, Side, World, WorldSpec,
+pub use spec::{
+    Blocked, Crossing, HostId, HostSpec, NetworkId, NetworkSpec, ProgramId, Side, WorldSpec,
 };
+pub use world::World;
