@@ -50,10 +50,7 @@ pub fn record(
     let mut second = 0;
     let unexpected = play(world, schedule, until, &mut |now, seen| {
         let kind = labels.note(&seen);
-        let comment = kind.map(|ground| {
-            let whose = if ground.skype { "Skype" } else { "other" };
-            format!("{whose}: {}", ground.what)
-        });
+        let comment = kind.map(|ground| ground.to_string());
         outcome = writer.write_commented(
             START + now.as_nanos() as u64,
             &frame(&seen),

@@ -79,10 +79,7 @@ impl Recorder {
                         ground,
                     })
                 });
-                let comment = begun.map(|ground| {
-                    let whose = if ground.skype { "Skype" } else { "other" };
-                    format!("{whose}: {}", ground.what)
-                });
+                let comment = begun.map(|ground| ground.to_string());
                 self.inside
                     .write_commented(time, frame, comment.as_deref())?;
             }

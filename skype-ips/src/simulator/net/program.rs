@@ -27,6 +27,13 @@ impl Ground {
     }
 }
 
+impl std::fmt::Display for Ground {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let whose = if self.skype { "Skype" } else { "other" };
+        write!(f, "{whose}: {}", self.what)
+    }
+}
+
 /// A TCP connection of a host, for as long as the run goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Connection(pub u64);
