@@ -117,7 +117,8 @@ pub struct World<P: Program + ?Sized> {
     now: Instant,
     networks: Vec<Network>,
     pub(super) hosts: Vec<HostState>,
-    by_address: HashMap<Ipv4Addr, usize, FxBuildHasher>,
+    /// Hosts by address, and by their home network if they have one: homes share addresses.
+    by_address: HashMap<(Option<usize>, Ipv4Addr), usize, FxBuildHasher>,
     routers: HashMap<Ipv4Addr, usize, FxBuildHasher>,
     /// Each with its host; taken out while it is at work.
     programs: Vec<(usize, Option<Box<P>>)>,
@@ -175,9 +176,8 @@ impl<P: Program + ?Sized> World<P> {
         let number = self.hosts.len();
         // Every host draws from its own source: one more host changes nothing for the others.
         let mut rng = Rng::with_seed(self.spec.seed ^ u64::from(spec.address.to_bits()) << 20);
-        if self.networks[spec.network.0].spec.router.is_none() {
-            self.by_address.insert(spec.address, number);
-        }
+        let home = self.home(spec.network.0);
+        self.by_address.insert((home, spec.address), number);
         self.hosts.push(HostState {
             address: spec.address,
             stack: Stack::new(spec.address, &mut rng),
@@ -390,6 +390,11 @@ impl<P: Program + ?Sized> World<P> {
         })
     }
 
+    /// A network that is a home behind a router of its own.
+    fn home(&self, network: usize) -> Option<usize> {
+        self.networks[network].router.is_some().then_some(network)
+    }
+
     fn cross(&mut self, side: Side, header: &Header, packet: Vec<u8>, ground: Ground) {
         self.accounts.handed(side, header, &packet, ground);
         self.crossing.push(Crossing {
@@ -417,7 +422,7 @@ impl<P: Program + ?Sized> World<P> {
             }
             return;
         }
-        match self.by_address.get(&destination).copied() {
+        match self.by_address.get(&(None, destination)).copied() {
             Some(host) => self.go_down(host, std::mem::take(packet), ground),
             None => self.accounts.strays += 1,
         }
@@ -425,11 +430,8 @@ impl<P: Program + ?Sized> World<P> {
 
     fn deliver_within(&mut self, network: usize, header: &Header, packet: Vec<u8>, ground: Ground) {
         let destination = *header.destination.ip();
-        let host = self
-            .hosts
-            .iter()
-            .position(|host| host.network == network && host.address == destination);
-        if let Some(host) = host {
+        let place = (self.home(network), destination);
+        if let Some(host) = self.by_address.get(&place).copied() {
             self.go_down(host, packet, ground);
         }
     }
