@@ -38,8 +38,28 @@ impl Schedule {
         self.orders.last().map(|scheduled| scheduled.at)
     }
 
+    /// Lets what comes next happen, an order or the world's next event, if `is_due` says so of its
+    /// time, and returns that. Of what is due at the same time orders come first.
+    pub fn step(
+        &mut self,
+        world: &mut World<dyn Party>,
+        is_due: impl FnOnce(Instant) -> bool,
+    ) -> Option<Instant> {
+        let event = world.next_event();
+        let order = self.next();
+        let ordered = order.filter(|at| event.is_none_or(|event| *at <= event));
+        let at = ordered.or(event).filter(|at| is_due(*at))?;
+        if ordered.is_some() {
+            world.pass(at);
+            self.give(world);
+        } else {
+            world.step();
+        }
+        Some(at)
+    }
+
     /// Gives the orders that are due by the world's time.
-    pub fn give(&mut self, world: &mut World<dyn Party>) {
+    fn give(&mut self, world: &mut World<dyn Party>) {
         while self.next().is_some_and(|at| at <= world.now())
             && let Some(scheduled) = self.orders.pop()
         {
@@ -61,18 +81,9 @@ pub fn play(
     let mut gateway = Gateway::new(world);
     let mut go_on = true;
     while go_on {
-        let event = world.next_event().unwrap_or(until);
-        let next = schedule.next().unwrap_or(until).min(event);
-        if next >= until {
+        if schedule.step(world, |at| at < until).is_none() {
             world.advance(until);
             break;
-        }
-        if schedule.next().is_some_and(|at| at <= event) {
-            // What is due at the same time comes after.
-            world.pass(next);
-            schedule.give(world);
-        } else {
-            world.step();
         }
         for crossing in world.take_crossing() {
             let now = world.now();

@@ -10,19 +10,7 @@ fn played_without_skype(scenario: &Scenario, seed: u64) -> Vec<Achieved> {
     let mut built = scenario::build(scenario, seed);
     let (world, schedule, until) = (&mut built.world, &mut built.schedule, built.until);
     let mut gateway = Gateway::new(world);
-    loop {
-        let event = world.next_event().unwrap_or(until);
-        let next = schedule.next().unwrap_or(until).min(event);
-        if next >= until {
-            world.advance(until);
-            return built.achieved();
-        }
-        if schedule.next().is_some_and(|at| at <= event) {
-            world.pass(next);
-            schedule.give(world);
-        } else {
-            world.step();
-        }
+    while schedule.step(world, |at| at < until).is_some() {
         for crossing in world.take_crossing() {
             if crossing.ground.skype {
                 continue;
@@ -32,6 +20,8 @@ fn played_without_skype(scenario: &Scenario, seed: u64) -> Vec<Achieved> {
             }
         }
     }
+    world.advance(until);
+    built.achieved()
 }
 
 #[test]

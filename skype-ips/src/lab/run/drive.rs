@@ -120,21 +120,13 @@ impl<'a> Drive<'a> {
 
     /// Lets everything happen that is due by now.
     fn catch_up(&mut self, now: Duration) -> Result<(), LabError> {
-        loop {
-            let event = self.built.world.next_event();
-            let order = self.built.schedule.next();
-            // Of what is due at the same time orders come first.
-            let ordered = order.filter(|at| event.is_none_or(|event| *at <= event));
-            let Some(at) = ordered.or(event).filter(|at| *at <= now) else {
-                break;
-            };
+        while let Some(at) = {
+            let Built {
+                world, schedule, ..
+            } = &mut self.built;
+            schedule.step(world, |at| at <= now)
+        } {
             self.behind = self.behind.max(now.saturating_sub(at));
-            if ordered.is_some() {
-                self.built.world.pass(at);
-                self.built.schedule.give(&mut self.built.world);
-            } else {
-                self.built.world.step();
-            }
             self.send()?;
         }
         self.built.world.pass(now);

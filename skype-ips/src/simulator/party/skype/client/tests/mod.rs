@@ -221,18 +221,7 @@ impl Net {
         let until = Duration::from_secs(seconds);
         let mut schedule = Schedule::new(std::mem::take(&mut self.orders));
         let mut gateway = Gateway::new(&self.world);
-        loop {
-            let event = self.world.next_event().unwrap_or(until);
-            let next = schedule.next().unwrap_or(until).min(event);
-            if next >= until {
-                break;
-            }
-            if schedule.next() == Some(next) {
-                self.world.pass(next);
-                schedule.give(&mut self.world);
-            } else {
-                self.world.step();
-            }
+        while schedule.step(&mut self.world, |at| at < until).is_some() {
             for crossing in self.world.take_crossing() {
                 let now = self.world.now();
                 let header = Header::read(&crossing.packet).expect("a packet");
