@@ -10,9 +10,9 @@
 //! same code. It does no I/O and takes the time as an argument.
 
 use crate::layout::{
-    Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig,
-    INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action, flag, kind, opening,
-    queue_of, stage,
+    ANYWHERE, ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey,
+    FragmentState, GateConfig, INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action,
+    flag, kind, opening, queue_of, stage,
 };
 use crate::mark::Code;
 use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, read_headers};
@@ -76,17 +76,17 @@ impl Side {
 /// The tables, as the gate uses them. Policy, verdicts, endpoints, actions and local addresses are
 /// written by user space only; flows, fragments and counters by the gate only.
 pub trait Tables {
-    /// The longest prefix's policy.
-    fn policy(&mut self, inside: &Address) -> Option<PolicyEntry>;
+    /// The policy of the longest prefix at a place ([`crate::layout::PolicyKey`]).
+    fn policy(&mut self, place: u32, inside: &Address) -> Option<PolicyEntry>;
     /// Whether the gateway itself has this address.
     fn is_local(&mut self, address: &Address) -> bool;
     /// What is known of a flow.
     fn verdict(&mut self, key: &FlowKey) -> Option<Verdict>;
     /// What is known of an inside endpoint.
     fn endpoint(&mut self, key: &EndpointKey) -> Option<Verdict>;
-    /// What to do with what `verdict` says, under a policy: an [`action`] for which the
-    /// confidence suffices, else [`action::ALERT`].
-    fn action(&mut self, policy: PolicyEntry, verdict: &Verdict) -> u8;
+    /// What to do with what `verdict` says on a [`crate::layout::path`] under a policy, held to what
+    /// the confidence suffices for.
+    fn action(&mut self, policy: PolicyEntry, verdict: &Verdict, path: u8) -> ActionEntry;
     /// The flow's state.
     fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState>;
     /// Remembers a new flow; a table that takes no more forgets it at once.
@@ -165,7 +165,7 @@ pub fn judge<P: Packet, T: Tables>(
         &headers.destination
     };
     let covered = if is_one_host(&headers.destination) && !tables.is_local(&headers.destination) {
-        tables.policy(inside)
+        tables.policy(ANYWHERE, inside)
     } else {
         None
     };
@@ -277,7 +277,7 @@ fn known_action<T: Tables>(
     verdict: Option<Verdict>,
 ) -> u8 {
     let drops = |tables: &mut T, known: &Verdict| {
-        if tables.action(policy, known) == action::DROP {
+        if tables.action(policy, known, 0).action == action::DROP {
             DROPS
         } else {
             0

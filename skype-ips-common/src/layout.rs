@@ -119,7 +119,52 @@ pub struct FlowState {
     pub opening: [u8; 2],
     /// Packets per direction with [`LARGE`] payload bytes or more.
     pub large: [u32; 2],
+    /// 1 if the outside end opened it: with its SYN, or with the first UDP packet that passed.
+    pub called: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// Where its inside host was met last: see [`Met`].
+    pub met: Met,
+    /// Zero.
+    pub reserved2: u16,
 }
+
+/// Where an inside host was met, which policies may ask for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Met {
+    /// Number of the interface among those of the configuration, from 1; 0 if it isn't known.
+    pub interface: u16,
+    /// The VLAN, 1 to 4094: of the packet's outer tag, else the interface's own; 0 without one.
+    pub vlan: u16,
+}
+
+/// What a [`PolicyKey`] asks for besides an address, in the order in which they are tried: the
+/// first under which a prefix is found has the say.
+impl Met {
+    /// Policies of the VLAN; `None` without one.
+    #[inline(always)]
+    pub const fn by_vlan(self) -> Option<u32> {
+        if self.vlan == 0 {
+            None
+        } else {
+            Some(1 << 16 | self.vlan as u32)
+        }
+    }
+
+    /// Policies of the interface; `None` where it isn't known.
+    #[inline(always)]
+    pub const fn by_interface(self) -> Option<u32> {
+        if self.interface == 0 {
+            None
+        } else {
+            Some(2 << 16 | self.interface as u32)
+        }
+    }
+}
+
+/// What a [`PolicyKey`] asks for where a policy names neither VLANs nor interfaces.
+pub const ANYWHERE: u32 = 0;
 
 impl FlowState {
     /// TCP: sequence number of the first payload byte in a direction, if its SYN was seen.
@@ -174,8 +219,13 @@ pub struct Verdict {
     pub more: u8,
     /// Changes with each request, so that the gate honours one once.
     pub more_request: u8,
-    /// Policy table's version under which this was written.
-    pub epoch: u16,
+    /// Zero.
+    pub reserved: u16,
+    /// Number of the session that the flow is a leg of, for budgets of scope `session`; 0 where the
+    /// flow is a session by itself.
+    pub session: u32,
+    /// Zero.
+    pub reserved2: u32,
 }
 
 /// Kinds of [`Verdict`].
@@ -191,14 +241,78 @@ pub mod kind {
     pub const AMBIGUOUS: u8 = 3;
 }
 
+/// What the policy table is asked for: the longest prefix wins among those of one `place`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PolicyKey {
+    /// [`ANYWHERE`], or what [`Met`] says, in network byte order: the table compares bits from the
+    /// first byte on.
+    pub place: [u8; 4],
+    /// The inside host.
+    pub inside: Address,
+}
+
+impl PolicyKey {
+    /// The key of a host at a place.
+    #[inline(always)]
+    pub const fn new(place: u32, inside: Address) -> Self {
+        Self {
+            place: place.to_be_bytes(),
+            inside,
+        }
+    }
+}
+
+/// Bits of a [`PolicyKey`] before the address, which prefix lengths in the table count too.
+pub const PLACE_BITS: u32 = 32;
+
 /// The policy of a prefix.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PolicyEntry {
-    /// Row of the action table.
+    /// Row of the action table; [`EXEMPT`] where the hosts are under no policy.
     pub index: u16,
-    /// Policy table's version.
-    pub epoch: u16,
+    /// [`policy_flag`]s.
+    pub flags: u16,
+    /// The prefix, for budgets of scope `subnet`: the same as long as it is written the same.
+    pub subnet: u32,
+}
+
+/// [`PolicyEntry::index`] of hosts that are let alone.
+pub const EXEMPT: u16 = u16::MAX;
+
+/// Flags of a [`PolicyEntry`].
+pub mod policy_flag {
+    /// It names proxies: those to it are in the table of proxies.
+    pub const ONLY_VIA: u16 = 1;
+    /// It names listening ports: they are in the table of ports.
+    pub const PORTS: u16 = 1 << 1;
+}
+
+/// A port on which a policy says that Skype listens.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PortKey {
+    /// As in [`PolicyEntry`].
+    pub policy: u16,
+    /// TCP port, host byte order.
+    pub port: u16,
+    /// Which half of the tables: see [`GateConfig::half`].
+    pub half: u32,
+}
+
+/// A proxy that a policy names.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ProxyKey {
+    /// As in [`PolicyEntry`].
+    pub policy: u16,
+    /// Its port, host byte order.
+    pub port: u16,
+    /// Which half of the tables: see [`GateConfig::half`].
+    pub half: u32,
+    /// Its address.
+    pub address: Address,
 }
 
 /// Most prefixes that the policy table holds.
@@ -211,24 +325,66 @@ pub const ROLES: u32 = 3;
 /// What stands for a role where Skype and Teams can't be told apart: a row of its own in the action
 /// table, behind those of the roles.
 pub const AMBIGUOUS_ROLE: u8 = ROLES as u8;
+/// Number of the role of a user's program.
+pub const CLIENT_ROLE: u8 = 0;
+/// Number of the role of a directory node. An endpoint with it is one for flows that the outside
+/// opened; those that it opened itself are its user's.
+pub const SUPER_NODE_ROLE: u8 = 1;
 /// Rows of the action table per policy.
 pub const ACTION_ROWS: u32 = ROLES + 1;
 /// Most policies that a configuration can have: what the action table holds.
 pub const MAX_POLICIES: u32 = 1024;
 
-/// What to do with one class in one role under one policy.
+/// How Skype goes, which restrictions ask for: bits of a place in the action table.
+pub mod path {
+    /// By UDP.
+    pub const UDP: u8 = 1;
+    /// By a TCP connection that the outside end opened.
+    pub const CALLED: u8 = 1 << 1;
+    /// Past every proxy that the policy names, if it names any.
+    pub const DIRECT: u8 = 1 << 2;
+    /// How many there are.
+    pub const COUNT: u8 = 8;
+}
+
+/// Budgets that one action can name, all of which are obeyed.
+pub const BUDGETS_PER_ACTION: usize = 4;
+
+/// What to do with one class in one role on one path under one policy: what the policy's keys, its
+/// restrictions and its open windows say together.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ActionEntry {
     /// An [`action`].
     pub action: u8,
-    /// Least confidence that the action needs.
+    /// Least confidence that anything stricter than an alert needs.
     pub confidence: u8,
+    /// [`DSCP_SET`] and the code point to write into packets, or 0.
+    pub dscp: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
+    /// Bits to write into the mark of packets, under `mark_mask`.
+    pub mark: u32,
+    /// Which bits of the mark to write; none of those of the code.
+    pub mark_mask: u32,
+    /// Budgets to obey: their places in the budget table plus 1, then zeros.
+    pub budgets: [u16; BUDGETS_PER_ACTION],
 }
 
+/// Says in [`ActionEntry::dscp`] that there is a code point.
+pub const DSCP_SET: u8 = 1 << 6;
+
 impl Verdict {
+    /// What an endpoint's verdict says of one of its flows; `called` says that the outside opened it.
+    /// A super node serves those who come to it, and is its user's client otherwise.
+    #[inline(always)]
+    pub const fn of_flow(mut self, called: bool) -> Self {
+        if self.role == SUPER_NODE_ROLE && !called {
+            self.role = CLIENT_ROLE;
+        }
+        self
+    }
+
     /// That a flow is Skype's or Teams'.
     pub const AMBIGUOUS: Self = Self {
         kind: kind::AMBIGUOUS,
@@ -237,37 +393,130 @@ impl Verdict {
         confidence: 0,
         more: 0,
         more_request: 0,
-        epoch: 0,
+        reserved: 0,
+        session: 0,
+        reserved2: 0,
     };
 }
 
 impl ActionEntry {
-    /// Where the entry of (policy, role, class) stands in the action table. `role` may be
-    /// [`AMBIGUOUS_ROLE`], of which every class has the same entry.
+    /// Where the entry of (policy, role, class, path) stands in the action table. `role` may be
+    /// [`AMBIGUOUS_ROLE`], of which every class has the same entries.
     #[inline(always)]
-    pub const fn index(policy: u16, role: u8, class: u8) -> u32 {
-        (policy as u32 * ACTION_ROWS + role as u32) * CLASSES + class as u32
+    pub const fn index(policy: u16, role: u8, class: u8, path: u8) -> u32 {
+        ((policy as u32 * ACTION_ROWS + role as u32) * CLASSES + class as u32) * path::COUNT as u32
+            + path as u32
     }
 
-    /// The action for a finding of this confidence: where it doesn't suffice, an alert at most.
+    /// The entry for a finding of this confidence: where it doesn't suffice, an alert at most.
     #[inline(always)]
-    pub const fn resolve(self, confidence: u8) -> u8 {
-        if confidence >= self.confidence || self.action < action::ALERT {
-            self.action
+    pub const fn resolve(self, confidence: u8) -> Self {
+        if confidence >= self.confidence || self.action <= action::ALERT {
+            self
         } else {
-            action::ALERT
+            Self {
+                action: action::ALERT,
+                confidence: self.confidence,
+                dscp: 0,
+                reserved: 0,
+                mark: 0,
+                mark_mask: 0,
+                budgets: [0; BUDGETS_PER_ACTION],
+            }
         }
     }
 }
 
-/// Actions as the tables know them.
+/// Actions as the tables know them, from the mildest to the strictest.
 pub mod action {
     /// Let it pass.
     pub const ALLOW: u8 = 0;
     /// Let it pass and report it.
     pub const ALERT: u8 = 1;
+    /// Let pass what budgets have room for.
+    pub const THROTTLE: u8 = 2;
+    /// Drop it and tell the sender.
+    pub const REJECT: u8 = 3;
     /// Drop it.
-    pub const DROP: u8 = 2;
+    pub const DROP: u8 = 4;
+}
+
+/// Most budgets that a configuration can have: what the budget table holds.
+pub const MAX_BUDGETS: u32 = 1024;
+
+/// A budget: see [`crate::bucket`] for the arithmetic.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BudgetEntry {
+    /// Nanoseconds that a byte takes at its rate, times 2^[`crate::bucket::COST_SHIFT`].
+    pub cost: u64,
+    /// Nanoseconds that its burst takes at its rate.
+    pub burst: u64,
+    /// Nanoseconds by which a super-packet may go beyond the burst of a full bucket.
+    pub borrow: u64,
+    /// Its name as a number, the same across reloads.
+    pub id: u32,
+    /// A [`scope`].
+    pub scope: u8,
+    /// A [`direction`].
+    pub direction: u8,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// What has a bucket of its own.
+pub mod scope {
+    /// Each flow.
+    pub const FLOW: u8 = 0;
+    /// Each session: both legs of a relay's together, else the flow.
+    pub const SESSION: u8 = 1;
+    /// Each inside host.
+    pub const HOST: u8 = 2;
+    /// Each prefix of a policy.
+    pub const SUBNET: u8 = 3;
+    /// Each policy.
+    pub const POLICY: u8 = 4;
+}
+
+/// Which packets a budget counts.
+pub mod direction {
+    /// Those towards the inside host.
+    pub const IN: u8 = 0;
+    /// Those from it.
+    pub const OUT: u8 = 1;
+    /// Both, together.
+    pub const SUM: u8 = 2;
+    /// Both, each with a bucket of its own.
+    pub const EACH: u8 = 3;
+}
+
+/// Which bucket: that of one budget for one thing of its scope.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BucketKey {
+    /// As in [`BudgetEntry`].
+    pub budget: u32,
+    /// [`direction::IN`], [`direction::OUT`], or [`direction::SUM`] for both.
+    pub direction: u8,
+    /// A [`scope`].
+    pub scope: u8,
+    /// Zero.
+    pub reserved: u16,
+    /// The flow; of the other scopes what they need of one, all else zero: the session's number in
+    /// the ports, zone and inside address of the host, the subnet or the policy in the ports.
+    pub of: FlowKey,
+}
+
+/// A bucket. Only the gate writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketState {
+    /// When it will be full again, nanoseconds of the gate's clock.
+    pub full_at: u64,
+    /// Bytes that it let pass.
+    pub passed: u64,
+    /// Bytes for which it had no room.
+    pub refused: u64,
 }
 
 /// What the fragments after the first take over from it.
@@ -306,6 +555,8 @@ pub struct Interface {
     pub raw: u8,
     /// Its zone.
     pub zone: u16,
+    /// As in [`FlowState`].
+    pub met: Met,
 }
 
 /// What the gate is told by the daemon.
@@ -324,8 +575,9 @@ pub struct GateConfig {
     pub flags: u32,
     /// The [`crate::prefilter`] predicates that the loaded detection packs ask for.
     pub predicates: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Which half of the policy, action, budget, port and proxy tables is in force, 0 or 1: the daemon
+    /// fills the other one and then changes this.
+    pub half: u32,
     /// Which ends of names in DNS are worth a look: the bits of [`crate::prefilter::dns_tail`].
     pub dns_tails: [u64; 2],
 }
@@ -336,6 +588,8 @@ pub mod flag {
     pub const BYPASS: u32 = 1;
     /// With no daemon, what would be judged is dropped.
     pub const CLOSED: u32 = 2;
+    /// Some policy asks for a VLAN or an interface: what arrives from outside can't be judged there.
+    pub const PLACES: u32 = 4;
 }
 
 /// The tag that travels from XDP to TC in front of the packet.
@@ -346,6 +600,10 @@ pub struct Tag {
     pub magic: u32,
     /// The mark code.
     pub code: u32,
+    /// As in [`ActionEntry`].
+    pub mark: u32,
+    /// As in [`ActionEntry`].
+    pub mark_mask: u32,
 }
 
 /// Marks a tag as ours.
@@ -386,11 +644,15 @@ pub enum Counter {
     Unjudged,
     /// Packets not judged because the daemon's heartbeat was old, and dropped.
     Refused,
+    /// Packets dropped because a budget had no room.
+    Throttled,
+    /// Packets handed to the firewall to be rejected.
+    Rejected,
 }
 
 impl Counter {
     /// All of them, in the order of the statistics, with their names in reports.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Packets, "packets"),
         (Self::Undecodable, "undecodable"),
         (Self::Uncovered, "uncovered"),
@@ -398,6 +660,8 @@ impl Counter {
         (Self::Dropped, "dropped"),
         (Self::Unjudged, "unjudged"),
         (Self::Refused, "refused"),
+        (Self::Throttled, "throttled"),
+        (Self::Rejected, "rejected"),
     ];
 
     /// Where the counter of `hook` stands in the statistics table.
@@ -419,18 +683,24 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowKey, inside) == 8);
     assert!(size_of::<EndpointKey>() == 24);
     assert!(core::mem::offset_of!(EndpointKey, inside) == 8);
-    assert!(size_of::<FlowState>() == 64);
+    assert!(size_of::<FlowState>() == 72);
     assert!(core::mem::offset_of!(FlowState, heads) == 48);
     assert!(core::mem::offset_of!(FlowState, large) == 56);
     assert!(core::mem::offset_of!(FlowState, opening) == 54);
-    assert!(size_of::<Verdict>() == 8);
-    assert!(size_of::<PolicyEntry>() == 4);
-    assert!(size_of::<ActionEntry>() == 4);
+    assert!(size_of::<Verdict>() == 16);
+    assert!(size_of::<PolicyKey>() == 20);
+    assert!(size_of::<PolicyEntry>() == 8);
+    assert!(size_of::<PortKey>() == 8);
+    assert!(size_of::<ProxyKey>() == 24);
+    assert!(size_of::<ActionEntry>() == 20);
+    assert!(size_of::<BudgetEntry>() == 32);
+    assert!(size_of::<BucketKey>() == 48);
+    assert!(size_of::<BucketState>() == 24);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentState>() == 8);
-    assert!(size_of::<Interface>() == 4);
+    assert!(size_of::<Interface>() == 8);
     assert!(size_of::<GateConfig>() == 48);
-    assert!(size_of::<Tag>() == 8);
+    assert!(size_of::<Tag>() == 16);
 };
 
 #[cfg(feature = "user")]
@@ -450,6 +720,18 @@ mod pod {
     unsafe impl aya::Pod for PolicyEntry {}
     // SAFETY: as above.
     unsafe impl aya::Pod for ActionEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for PolicyKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for PortKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ProxyKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for BudgetEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for BucketKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for BucketState {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FragmentKey {}
     // SAFETY: as above.

@@ -3,6 +3,7 @@
 //! * [`parse`]: from the first bytes of a frame to addresses, ports and where the payload starts
 //! * [`prefilter`]: numbered predicates that say whether a payload could be evidence
 //! * [`gate`]: the per-packet decision, generic over packet access and tables
+//! * [`bucket`]: token bucket arithmetic
 //! * [`layout`]: the plain data in the tables, with layout asserts
 //! * [`mark`]: the 4-bit code that travels in the packet mark
 //! * [`lcg`]: the arithmetic of the Skype random generator
@@ -11,6 +12,7 @@
 //! are judged alike.
 #![no_std]
 
+pub mod bucket;
 pub mod gate;
 pub mod layout;
 pub mod lcg;

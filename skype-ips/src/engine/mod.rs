@@ -92,7 +92,9 @@ impl Finding {
             confidence: self.confidence.number(),
             more: 0,
             more_request: 0,
-            epoch: 0,
+            reserved: 0,
+            session: 0,
+            reserved2: 0,
         }
     }
 }

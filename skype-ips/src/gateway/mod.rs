@@ -264,7 +264,8 @@ async fn serve(
         gateway.shared.mode,
         gateway
             .shared
-            .policies
+            .standing
+            .set()
             .policies()
             .iter()
             .map(|policy| policy.name.as_str())

@@ -11,7 +11,7 @@ use super::counters::ShardCounters;
 use super::shard::engine_settings;
 use crate::detect::knowledge::Knowledge;
 use crate::engine::Settings;
-use crate::policy::{Failure, Mode, PolicySet};
+use crate::policy::{Failure, Mode, Standing};
 
 /// See the module.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Shared {
     pub instance: String,
     /// The gateway's mode.
     pub mode: Mode,
-    /// The policies.
-    pub policies: PolicySet,
+    /// What is in force.
+    pub standing: Standing,
     /// Their version: the hash of the configuration.
     pub policy_version: String,
     /// Where the code stands in marks.

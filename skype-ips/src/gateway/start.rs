@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use skype_ips_common::gate::Work;
-use skype_ips_common::layout::{GateConfig, Interface, flag};
+use skype_ips_common::layout::{GateConfig, Interface, Met, flag};
 use skype_ips_common::mark::Field;
 
 use super::counters::ShardCounters;
@@ -25,7 +25,9 @@ use crate::kernel::{
     BpfError, Firewall, KernelQueue, Link, MemoryTables, Plan, Programs, addresses, attach,
     conntrack_in_use,
 };
-use crate::policy::{self, Compiled, ConntrackUse, HookChoice, Mode, OnFailure, PolicySet};
+use crate::policy::{
+    self, Compiled, ConntrackUse, HookChoice, Mode, OnFailure, PolicySet, Standing,
+};
 
 /// How long a queue thread waits for a packet before it looks around.
 const QUEUE_WAIT: Duration = Duration::from_millis(50);
@@ -41,13 +43,14 @@ impl Gateway {
         let firewall = setup.probe_firewall()?;
         let queues = setup.open_queues()?;
         let gate_config = setup.gate_config();
-        let compiled = options.config.policies.compile(setup.settings.mode, 1);
+        let standing = setup.standing();
+        let compiled = standing.compiled();
         let own = addresses::read();
-        let programs = setup.load_programs(gate_config, &compiled, &own)?;
-        let shared = Arc::new(setup.share(&firewall, queues.len()));
+        let programs = setup.load_programs(gate_config, compiled, &own)?;
+        let shared = Arc::new(setup.share(&firewall, queues.len(), standing.clone()));
         set_outside_addresses(&shared, &setup.hooks, &own);
         setup.warn_of_what_cannot_be_judged();
-        let gates = gates(queues.len(), programs.as_ref(), &compiled, gate_config)?;
+        let gates = gates(queues.len(), programs.as_ref(), compiled, gate_config)?;
         let mut gateway = Self {
             shared,
             programs: Mutex::new(programs),
@@ -157,6 +160,11 @@ impl<'a> Setup<'a> {
         })
     }
 
+    fn standing(&self) -> Standing {
+        let config = &self.options.config;
+        config.standing(self.settings.mode, jiff::Timestamp::now())
+    }
+
     fn probe_firewall(&self) -> Result<Firewall, GatewayError> {
         let policies = self.options.config.policies.policies();
         let firewall = Firewall::probe(Plan {
@@ -214,7 +222,7 @@ impl<'a> Setup<'a> {
             flags: if self.open { 0 } else { flag::CLOSED },
             predicates: knowledge.predicates,
             dns_tails: knowledge.names.dns_tails(),
-            reserved: 0,
+            half: 0,
         }
     }
 
@@ -236,6 +244,7 @@ impl<'a> Setup<'a> {
                 inside: u8::from(hook.is_inside()),
                 raw: u8::from(!hook.link.ethernet),
                 zone: hook.zone,
+                met: Met::default(),
             };
             loaded.set_interface(hook.link.index, entry)?;
         }
@@ -244,11 +253,11 @@ impl<'a> Setup<'a> {
     }
 
     /// What the shards and the control side are told.
-    fn share(&self, firewall: &Firewall, queues: usize) -> Shared {
+    fn share(&self, firewall: &Firewall, queues: usize, standing: Standing) -> Shared {
         Shared {
             instance: self.options.instance.clone(),
             mode: self.settings.mode,
-            policies: self.options.config.policies.clone(),
+            standing,
             policy_version: self.options.config.hash.clone(),
             field: self.field,
             failure: self.settings.failure,

@@ -25,7 +25,7 @@ pub(super) fn status(gateway: &Gateway) -> Value {
         "mode": shared.mode,
         "policy": {
             "version": shared.policy_version,
-            "policies": shared.policies.policies().iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(),
+            "policies": shared.standing.set().policies().iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(),
         },
         "bypass": { "on": shared.bypass(), "until": until },
         "hooks": gateway.hooked.iter().map(|hook| json!({

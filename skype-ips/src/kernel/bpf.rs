@@ -9,7 +9,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use aya_log::EbpfLogger;
 use skype_ips_common::layout::{
     ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, GateConfig, Hook, Interface,
-    PolicyEntry, Verdict,
+    PolicyEntry, PolicyKey, Verdict,
 };
 
 use super::tables::VerdictTables;
@@ -169,14 +169,14 @@ impl Programs {
     pub fn set_policy(&mut self, compiled: &Compiled) -> Result<(), BpfError> {
         let mut actions: Array<_, ActionEntry> =
             Array::try_from(duplicate(&self.ebpf, "ACTIONS")?).map_err(table("ACTIONS"))?;
-        for (index, entry) in (0..).zip(&compiled.actions) {
+        for (index, entry) in (0..).zip(compiled.action_entries()) {
             actions.set(index, entry, 0).map_err(table("ACTIONS"))?;
         }
-        let mut policy: LpmTrie<_, Address, PolicyEntry> =
+        let mut policy: LpmTrie<_, PolicyKey, PolicyEntry> =
             LpmTrie::try_from(duplicate(&self.ebpf, "POLICY")?).map_err(table("POLICY"))?;
-        for (address, length, entry) in &compiled.prefixes {
+        for (key, length, entry) in compiled.prefixes() {
             policy
-                .insert(&Key::new(*length, *address), entry, 0)
+                .insert(&Key::new(length, key), entry, 0)
                 .map_err(table("POLICY"))?;
         }
         Ok(())

@@ -1,12 +1,10 @@
 //! The tables that the daemon writes and the gate reads, and their in-memory twin.
 
-use ipnet::Ipv6Net;
-use prefix_trie::PrefixMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::Tables;
 use skype_ips_common::layout::{
     ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState,
-    PolicyEntry, Verdict, action,
+    PolicyEntry, Verdict,
 };
 
 use crate::policy::Compiled;
@@ -34,8 +32,7 @@ const MOST_FRAGMENTS: usize = 4096;
 /// driver wrote; of flows they lose the longest silent beyond a bound.
 #[derive(Debug)]
 pub struct MemoryTables {
-    prefixes: PrefixMap<Ipv6Net, PolicyEntry>,
-    actions: Vec<ActionEntry>,
+    ruling: Compiled,
     local: FxHashSet<Address>,
     verdicts: FxHashMap<FlowKey, Verdict>,
     endpoints: FxHashMap<EndpointKey, Verdict>,
@@ -53,9 +50,8 @@ impl MemoryTables {
 
     /// The same, for at most so many flows: the longest silent makes room.
     pub fn with_room(policy: &Compiled, flows: usize) -> Self {
-        let mut tables = Self {
-            prefixes: PrefixMap::default(),
-            actions: Vec::new(),
+        Self {
+            ruling: policy.clone(),
             local: FxHashSet::default(),
             verdicts: FxHashMap::default(),
             endpoints: FxHashMap::default(),
@@ -63,23 +59,12 @@ impl MemoryTables {
             most_flows: flows.max(1),
             fragments: Recent::default(),
             counters: [0; Counter::ALL.len()],
-        };
-        tables.set_policy(policy);
-        tables
+        }
     }
 
     /// Swaps the policy.
     pub fn set_policy(&mut self, policy: &Compiled) {
-        self.prefixes = policy
-            .prefixes
-            .iter()
-            .map(|(address, len, entry)| {
-                let net = Ipv6Net::new((*address).into(), *len as u8)
-                    .expect("compiled prefixes are at most 128 long");
-                (net, *entry)
-            })
-            .collect();
-        self.actions.clone_from(&policy.actions);
+        self.ruling.clone_from(policy);
     }
 
     /// Swaps the gateway's own addresses.
@@ -108,10 +93,8 @@ impl MemoryTables {
 }
 
 impl Tables for MemoryTables {
-    fn policy(&mut self, inside: &Address) -> Option<PolicyEntry> {
-        self.prefixes
-            .get_lpm(&Ipv6Net::from(std::net::Ipv6Addr::from(*inside)))
-            .map(|(_, entry)| *entry)
+    fn policy(&mut self, place: u32, inside: &Address) -> Option<PolicyEntry> {
+        self.ruling.policy(place, inside)
     }
 
     fn is_local(&mut self, address: &Address) -> bool {
@@ -126,12 +109,8 @@ impl Tables for MemoryTables {
         self.endpoints.get(key).copied()
     }
 
-    fn action(&mut self, policy: PolicyEntry, verdict: &Verdict) -> u8 {
-        let index = ActionEntry::index(policy.index, verdict.role, verdict.class);
-        match self.actions.get(index as usize) {
-            Some(entry) => entry.resolve(verdict.confidence),
-            None => action::ALLOW,
-        }
+    fn action(&mut self, policy: PolicyEntry, verdict: &Verdict, path: u8) -> ActionEntry {
+        self.ruling.action(policy, verdict, path)
     }
 
     fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
+use skype_ips_common::layout::Met;
 use skype_ips_common::parse::{Link, Slice, headers};
 
 use super::alert::Alert;
@@ -238,6 +239,7 @@ impl Tally {
         config: &Config,
     ) -> Vec<FlowRecord> {
         let none = PerConversation::default();
+        let standing = config.standing(config.gateway.mode, jiff::Timestamp::UNIX_EPOCH);
         let mut flows = Vec::new();
         for (capture, (file, conversations)) in self.captures.iter_mut().enumerate() {
             let name = file
@@ -250,7 +252,7 @@ impl Tally {
                 let of = judged.get(&(capture, index)).unwrap_or(&none);
                 let policy = [conversation.src, conversation.dest]
                     .iter()
-                    .find_map(|end| config.policies.of(&to_mapped(end.ip())));
+                    .find_map(|end| standing.of(Met::default(), &to_mapped(end.ip())));
                 conversation.dropped = of.counts.dropped;
                 conversation.lab = Some(of.lab());
                 conversation.policy = policy.map(|(_, policy)| {

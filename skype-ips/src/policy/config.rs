@@ -9,7 +9,8 @@ use super::gateway::Gateway;
 use super::model::PolicySet;
 use super::places::Places;
 use super::read::{self, Pack};
-use super::vocabulary::InterfaceSide;
+use super::standing::Standing;
+use super::vocabulary::{InterfaceSide, Mode};
 use crate::detect::knowledge::Knowledge;
 use crate::toml_file::{Excerpt, printable};
 use crate::toml_file::{Problem, Problems, counted};
@@ -20,7 +21,7 @@ pub struct Config {
     /// The gateway's settings, built in where no file has any.
     pub gateway: Gateway,
     /// The policies.
-    pub policies: PolicySet,
+    pub policies: Arc<PolicySet>,
     /// What the detection packs say: the built-in ones, and those among the files.
     pub knowledge: Arc<Knowledge>,
     /// SHA-256 over the files' texts in the order in which they were read, in hexadecimal.
@@ -78,6 +79,13 @@ impl Config {
     pub fn default_for_replay() -> Self {
         read::parse(Path::new("built-in"), include_str!("default.toml"))
             .expect("a test reads this very text")
+    }
+
+    /// What is in force at a time.
+    pub fn standing(&self, mode: Mode, at: jiff::Timestamp) -> Standing {
+        let set = self.policies.clone();
+        let open = set.open(at);
+        Standing::new(set, mode, open, Vec::new())
     }
 
     /// The gateway's settings, where they suffice to run one: interfaces on both sides.

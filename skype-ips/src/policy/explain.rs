@@ -5,9 +5,13 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use skype_ips_common::layout::{FlowKey, Met, PolicyEntry, TCP, Verdict};
+
 use super::config::Config;
 use super::model::to_mapped;
+use super::rule::Rule;
 use super::vocabulary::{Action, Class, Confidence, Mode, Role};
+use crate::engine::Finding;
 use crate::toml_file::Place;
 
 /// What a configuration means for one host.
@@ -95,7 +99,17 @@ impl Explanation {
 
 fn covering(config: &Config, host: IpAddr, gateway_mode: &Setting<Mode>) -> Option<Covering> {
     let mapped = to_mapped(host);
-    let (index, policy) = config.policies.of(&mapped)?;
+    let standing = config.standing(gateway_mode.value, jiff::Timestamp::UNIX_EPOCH);
+    let (PolicyEntry { index, .. }, policy) = standing.of(Met::default(), &mapped)?;
+    let said = |rule: &Option<Rule>| rule.as_ref().map_or(Action::Allow, |rule| rule.action);
+    let (said_default, said_ambiguous) =
+        (said(&policy.rules.default), said(&policy.rules.ambiguous));
+    let key = FlowKey {
+        inside: mapped,
+        protocol: TCP,
+        ..FlowKey::default()
+    };
+    let decide = |verdict: &Verdict| standing.decide(&key, Met::default(), false, verdict);
     let places = &config.places.policies[usize::from(index)];
     let subnet = places
         .subnets
@@ -108,28 +122,29 @@ fn covering(config: &Config, host: IpAddr, gateway_mode: &Setting<Mode>) -> Opti
         prefix: subnet.net.to_string(),
         prefix_place: subnet.place.clone(),
         group: subnet.group.clone(),
-        default: setting(policy.default, places.default.as_ref()),
-        ambiguous: setting(policy.ambiguous, places.ambiguous.as_ref()),
+        default: setting(said_default, places.default.as_ref()),
+        ambiguous: setting(said_ambiguous, places.ambiguous.as_ref()),
         mode: setting(policy.mode, places.mode.as_ref()),
         confidence: setting(policy.confidence, places.confidence.as_ref()),
         outcomes: Vec::new(),
         ambiguous_outcome: Held {
-            action: config.policies.ambiguous(&mapped, gateway_mode.value)?,
+            action: decide(&Verdict::AMBIGUOUS)?.action,
             held_because: None,
         },
     };
-    if covering.ambiguous_outcome.action != policy.ambiguous {
+    if covering.ambiguous_outcome.action != said_ambiguous {
         let reason = covering.why_monitored(gateway_mode).join(" and ");
         covering.ambiguous_outcome.held_because = Some(reason);
     }
     for confidence in Confidence::ALL.iter().rev().copied() {
-        let said = policy.action(Role::Client, Class::Other);
-        let (role, class) = (Role::Client, Class::Other);
-        let action =
-            config
-                .policies
-                .effective(&mapped, role, class, confidence, gateway_mode.value)?;
-        let held_because = (action != said).then(|| covering.why_held(confidence, gateway_mode));
+        let finding = Finding {
+            class: Class::Other,
+            role: Role::Client,
+            confidence,
+        };
+        let action = decide(&finding.verdict())?.action;
+        let held_because =
+            (action != said_default).then(|| covering.why_held(confidence, gateway_mode));
         covering.outcomes.push(Outcome {
             confidence,
             action,

@@ -1,24 +1,35 @@
 //! From TOML to a checked policy, and from a finding to an action.
 
+mod budget;
+mod compiled;
 mod config;
 mod explain;
 mod gateway;
 mod model;
 mod places;
 mod read;
+mod rule;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+mod window;
 
 pub use crate::toml_file::{
     Excerpt, LONG_LINE, MAX_FILE, Place, Problem, Problems, Related, Severity,
 };
+pub use budget::{Budget, MTU};
+pub use compiled::Compiled;
 pub use config::{Config, FileSummary};
 pub use explain::{Covering, Explanation, Outcome, Setting};
 pub use gateway::{Failure, Gateway, Interface, Queues};
-pub use model::{Compiled, MAX_PREFIXES, Policy, PolicySet, from_mapped, mapped_prefix, to_mapped};
+pub use model::{MAX_PREFIXES, Open, Policy, PolicySet, from_mapped, mapped_prefix, to_mapped};
 pub use places::{Places, PolicyPlaces, SubnetPlace};
 pub use read::{Pack, load, parse};
+pub use rule::{Rule, Rules};
+pub use standing::{Decided, Standing};
 pub use vocabulary::{
-    Action, Class, Confidence, ConntrackUse, HookChoice, InterfaceSide, Mode, OnFailure, Role,
+    Action, Class, Confidence, ConntrackUse, Day, Direction, HookChoice, InterfaceSide, Mode,
+    OnFailure, Role, Scope,
 };
+pub use window::{DAY, Window};

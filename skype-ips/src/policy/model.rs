@@ -1,14 +1,16 @@
-//! A checked policy: who may do what.
+//! Checked policies: who may do what, and when.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
-use prefix_trie::PrefixMap;
-use skype_ips_common::layout::{
-    ACTION_ROWS, ActionEntry, Address, CLASSES, MAPPED_PREFIX, PolicyEntry,
-};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use skype_ips_common::layout::{Address, MAPPED_PREFIX};
 
-use super::vocabulary::{Action, Class, Confidence, Mode, Role};
+use super::budget::Budget;
+use super::rule::Rules;
+use super::vocabulary::{Confidence, Mode};
+use super::window::Window;
 
 /// An address in the form of the shared tables: IPv4 mapped into IPv6.
 pub fn to_mapped(address: IpAddr) -> Address {
@@ -45,7 +47,7 @@ pub fn mapped_prefix(net: IpNet) -> Ipv6Net {
 
 /// A prefix in the form of the shared tables, without the IPv4 addresses where it is one of IPv6:
 /// `::/0` means every IPv6 host, and no IPv4 host.
-fn mapped_prefixes(net: IpNet) -> Vec<Ipv6Net> {
+pub(super) fn mapped_prefixes(net: IpNet) -> Vec<Ipv6Net> {
     let whole = mapped_prefix(net);
     if net.addr().is_ipv4() || !whole.contains(&MAPPED) {
         return vec![whole];
@@ -63,57 +65,65 @@ fn mapped_prefixes(net: IpNet) -> Vec<Ipv6Net> {
 }
 
 /// One `[[policy]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Unique name of `[a-z0-9-]`.
     pub name: String,
-    /// The hosts it is for: longest prefix wins among all policies.
+    /// The hosts it is for: the longest prefix wins among all policies of a place.
     pub subnets: Vec<IpNet>,
-    /// What is done with Skype where nothing more specific is said.
-    pub default: Action,
-    /// What is done with what may be Skype's or Teams': `default` is not for it.
-    pub ambiguous: Action,
+    /// The VLANs it is for; empty for hosts of any VLAN and of none.
+    pub vlans: Vec<u16>,
+    /// Names of the interfaces it is for; empty for all.
+    pub interfaces: Vec<String>,
+    /// Hosts of its subnets that are under no policy.
+    pub exempt: Vec<IpNet>,
+    /// What it says while no window is open.
+    pub rules: Rules,
+    /// What it says at times, in the order of the file.
+    pub windows: Vec<Window>,
     /// The policy's own mode; the less strict of it and the gateway's holds.
     pub mode: Mode,
-    /// Least confidence that `drop` needs.
+    /// Least confidence that anything stricter than an alert needs.
     pub confidence: Confidence,
-}
-
-impl Policy {
-    /// What the policy says of a class in a role: role and class, role, class, default, the most
-    /// specific first.
-    pub fn action(&self, _role: Role, _class: Class) -> Action {
-        self.default
-    }
-
-    /// An action, held to an alert where the mode monitors.
-    fn held(&self, action: Action, gateway: Mode) -> Action {
-        match gateway.min(self.mode) {
-            Mode::Enforce => action,
-            Mode::Monitor => action.min(Action::Alert),
-        }
-    }
 }
 
 /// All policies of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct PolicySet {
-    policies: Vec<Policy>,
-    prefixes: PrefixMap<Ipv6Net, u16>,
+    /// The policies in the order of the files.
+    pub policies: Vec<Policy>,
+    /// The budgets that they name, in the order of the files.
+    pub budgets: Vec<Budget>,
+    /// Hosts that are under no policy.
+    pub exempt: Vec<IpNet>,
+    /// Names of the gateway's interfaces in the order of the file: their numbers from 1 are those of
+    /// [`skype_ips_common::layout::Met`].
+    pub interfaces: Vec<String>,
+    /// Where windows' hours hold.
+    pub zone: Option<TimeZone>,
+}
+
+/// Which windows are open: what a compiled policy depends on besides the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Of each policy, of each window.
+    pub windows: Vec<Vec<bool>>,
 }
 
 impl PolicySet {
-    /// A set; the reader has already refused equal prefixes and too many policies.
+    /// Policies alone, without budgets.
     pub fn new(policies: Vec<Policy>) -> Self {
-        let mut prefixes = PrefixMap::new();
-        for (index, policy) in policies.iter().enumerate() {
-            for net in &policy.subnets {
-                for mapped in mapped_prefixes(*net) {
-                    prefixes.insert(mapped, index as u16);
-                }
-            }
+        Self {
+            policies,
+            ..Self::default()
         }
-        Self { policies, prefixes }
+    }
+
+    /// How many prefixes the shared tables need for it.
+    pub fn prefixes(&self) -> usize {
+        self.compile(Mode::Monitor, &Open::default(), &[])
+            .prefixes()
+            .count()
     }
 
     /// The policies in the order of the files.
@@ -121,87 +131,16 @@ impl PolicySet {
         &self.policies
     }
 
-    /// How many prefixes the shared tables need for it.
-    pub fn prefixes(&self) -> usize {
-        self.prefixes.len()
-    }
-
-    /// The policy of a host, and its index.
-    pub fn of(&self, host: &Address) -> Option<(u16, &Policy)> {
-        let (_, index) = self
-            .prefixes
-            .get_lpm(&Ipv6Net::from(std::net::Ipv6Addr::from(*host)))?;
-        Some((*index, &self.policies[usize::from(*index)]))
-    }
-
-    /// What is really done with a finding on a host: the policy's action, held to an alert where
-    /// the mode monitors or the confidence doesn't suffice. `None` where no policy covers it.
-    pub fn effective(
-        &self,
-        host: &Address,
-        role: Role,
-        class: Class,
-        confidence: Confidence,
-        gateway: Mode,
-    ) -> Option<Action> {
-        let (_, policy) = self.of(host)?;
-        let action = policy.held(policy.action(role, class), gateway);
-        Some(if confidence >= policy.confidence {
-            action
-        } else {
-            action.min(Action::Alert)
-        })
-    }
-
-    /// What is really done with what is Skype's or Teams' on a host: held to an alert where the mode
-    /// monitors. `None` where no policy covers it.
-    pub fn ambiguous(&self, host: &Address, gateway: Mode) -> Option<Action> {
-        let (_, policy) = self.of(host)?;
-        Some(policy.held(policy.ambiguous, gateway))
-    }
-
-    /// The prefix table and the action table that say the same to the gate.
-    pub fn compile(&self, gateway: Mode, epoch: u16) -> Compiled {
-        let prefixes = self
-            .prefixes
-            .iter()
-            .map(|(net, index)| {
-                (
-                    net.network().octets(),
-                    u32::from(net.prefix_len()),
-                    PolicyEntry {
-                        index: *index,
-                        epoch,
-                    },
-                )
-            })
-            .collect();
-        let rows = self.policies.len() * ACTION_ROWS as usize;
-        let mut actions = Vec::with_capacity(rows * CLASSES as usize);
-        for policy in &self.policies {
-            let entry = |action: Action, confidence| ActionEntry {
-                action: policy.held(action, gateway).number(),
-                confidence,
-                reserved: [0; 2],
-            };
-            for role in Role::ALL {
-                for class in Class::ALL {
-                    let action = policy.action(*role, *class);
-                    actions.push(entry(action, policy.confidence.number()));
-                }
-            }
-            // The row of `AMBIGUOUS_ROLE`: no confidence is needed where there is none.
-            actions.extend([entry(policy.ambiguous, 0); CLASSES as usize]);
+    /// The windows that are open at a time.
+    pub fn open(&self, at: Timestamp) -> Open {
+        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+        let local = at.to_zoned(zone).datetime();
+        let windows = self.policies.iter().map(|policy| {
+            let windows = policy.windows.iter();
+            windows.map(|window| window.is_open(local)).collect()
+        });
+        Open {
+            windows: windows.collect(),
         }
-        Compiled { prefixes, actions }
     }
-}
-
-/// A policy set as the gate's tables hold it.
-#[derive(Clone, Debug, Default)]
-pub struct Compiled {
-    /// Address, prefix length (0 to 128, mapped) and policy.
-    pub prefixes: Vec<(Address, u32, PolicyEntry)>,
-    /// Rows in the order of [`ActionEntry::index`].
-    pub actions: Vec<ActionEntry>,
 }

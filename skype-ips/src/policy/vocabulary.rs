@@ -57,8 +57,62 @@ words! {
         Allow = "allow",
         /// Let it pass and report it.
         Alert = "alert",
+        /// Let pass what budgets have room for.
+        Throttle = "throttle",
+        /// Drop it, and tell the sender.
+        Reject = "reject",
         /// Drop it.
         Drop = "drop",
+    }
+}
+
+words! {
+    /// What has a bucket of its own under a budget.
+    Scope {
+        /// Each flow.
+        Flow = "flow",
+        /// Each session: both legs of a relay's together, else the flow.
+        Session = "session",
+        /// Each inside host.
+        Host = "host",
+        /// Each prefix of a policy.
+        Subnet = "subnet",
+        /// Each policy.
+        Policy = "policy",
+    }
+}
+
+words! {
+    /// Which packets a budget counts.
+    Direction {
+        /// Those towards inside hosts.
+        In = "in",
+        /// Those from inside hosts.
+        Out = "out",
+        /// Both together.
+        Sum = "sum",
+        /// Both, each with the whole budget.
+        Each = "each",
+    }
+}
+
+words! {
+    /// Days of a window.
+    Day {
+        /// Monday.
+        Monday = "mon",
+        /// Tuesday.
+        Tuesday = "tue",
+        /// Wednesday.
+        Wednesday = "wed",
+        /// Thursday.
+        Thursday = "thu",
+        /// Friday.
+        Friday = "fri",
+        /// Saturday.
+        Saturday = "sat",
+        /// Sunday.
+        Sunday = "sun",
     }
 }
 
@@ -69,6 +123,13 @@ words! {
         Monitor = "monitor",
         /// Do it.
         Enforce = "enforce",
+    }
+}
+
+impl Default for Mode {
+    /// Nothing is enforced by surprise.
+    fn default() -> Self {
+        Self::Monitor
     }
 }
 
@@ -168,12 +229,53 @@ impl Action {
         match self {
             Self::Allow => action::ALLOW,
             Self::Alert => action::ALERT,
+            Self::Throttle => action::THROTTLE,
+            Self::Reject => action::REJECT,
             Self::Drop => action::DROP,
         }
+    }
+
+    /// The action of a number in tables.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            action::ALLOW => Self::Allow,
+            action::ALERT => Self::Alert,
+            action::THROTTLE => Self::Throttle,
+            action::REJECT => Self::Reject,
+            _ => Self::Drop,
+        }
+    }
+
+    /// Whether packets under it may be lost.
+    pub const fn is_enforced(self) -> bool {
+        matches!(self, Self::Throttle | Self::Reject | Self::Drop)
+    }
+
+    /// Whether no packet under it passes.
+    pub const fn stops(self) -> bool {
+        matches!(self, Self::Reject | Self::Drop)
+    }
+}
+
+impl Scope {
+    /// The scope's number in tables.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Direction {
+    /// The direction's number in tables.
+    pub const fn number(self) -> u8 {
+        self as u8
     }
 }
 
 const _: () = {
     assert!(Class::ALL.len() == layout::CLASSES as usize);
     assert!(Role::ALL.len() == layout::ROLES as usize);
+    assert!(Role::Client.number() == layout::CLIENT_ROLE);
+    assert!(Role::SuperNode.number() == layout::SUPER_NODE_ROLE);
+    assert!(Scope::Policy.number() == layout::scope::POLICY);
+    assert!(Direction::Each.number() == layout::direction::EACH);
 };

@@ -20,7 +20,7 @@ use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::engine::{Engine, Event, Packet, Settings};
 use crate::kernel::{MemoryTables, VerdictTables};
-use crate::policy::{Action, Config, Mode, PolicySet, mapped_prefix};
+use crate::policy::{Action, Config, Mode, Standing, mapped_prefix};
 use crate::telemetry::StatsCounters;
 use crate::telemetry::tunnel::Tunnel;
 
@@ -75,8 +75,7 @@ pub(super) struct Keys {
 /// Replays one capture.
 #[derive(Debug)]
 pub struct Driver {
-    pub(super) policies: PolicySet,
-    pub(super) mode: Mode,
+    pub(super) standing: Standing,
     pub(super) hash: String,
     inside: PrefixSet<Ipv6Net>,
     tables: MemoryTables,
@@ -110,16 +109,16 @@ impl Driver {
     /// A driver for one capture. Hosts in `inside` are inside; hosts that no policy of `config`
     /// covers are watched, and nothing is done to them.
     pub fn new(config: &Config, mode: Mode, settings: Settings, inside: &[IpNet]) -> Self {
-        let mut compiled = config.policies.compile(mode, 0);
+        let standing = config.standing(mode, jiff::Timestamp::UNIX_EPOCH);
+        let mut compiled = standing.compiled().clone();
         // A policy without rows in the action table allows everything.
         let everybody = PolicyEntry {
             index: config.policies.policies().len() as u16,
-            epoch: 0,
+            ..PolicyEntry::default()
         };
-        compiled.prefixes.push((Address::default(), 0, everybody));
+        compiled.cover_rest(everybody);
         Self {
-            policies: config.policies.clone(),
-            mode,
+            standing,
             hash: config.hash.clone(),
             inside: inside.iter().map(|net| mapped_prefix(*net)).collect(),
             tables: MemoryTables::new(&compiled),
@@ -329,7 +328,7 @@ impl Driver {
         }
         let outbound = side == Side::InsideIngress;
         let direction = if outbound { OUTBOUND } else { INBOUND };
-        let flow = self.tables.flow_state(&key);
+        let flow = self.tables.flow_state(&key).copied();
         let packet = Packet {
             number: record.number,
             now: self.now,
@@ -361,18 +360,13 @@ impl Driver {
                 },
             );
         }
-        let action = match answer.finding {
-            Some(finding) => self.policies.effective(
-                &key.inside,
-                finding.role,
-                finding.class,
-                finding.confidence,
-                self.mode,
-            ),
-            None if answer.ambiguous => self.policies.ambiguous(&key.inside, self.mode),
-            None => None,
+        let verdict = match answer.finding {
+            Some(finding) => Some(finding.verdict()),
+            None => answer.ambiguous.then_some(Verdict::AMBIGUOUS),
         };
-        action == Some(Action::Drop)
+        let (met, called) = flow.map_or_else(Default::default, |flow| (flow.met, flow.called != 0));
+        let decided = verdict.and_then(|verdict| self.standing.decide(&key, met, called, &verdict));
+        decided.is_some_and(|decided| decided.action.stops())
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a replayed capture turned out to hold.
 
 use rustc_hash::FxHashMap;
-use skype_ips_common::layout::{EndpointKey, UDP};
+use skype_ips_common::layout::{EndpointKey, Met, UDP, Verdict};
 
 use super::conversations::{Conversations, Detection};
 use super::driver::{Driver, Keys};
 use super::proof::{Leaning, Proof};
 use crate::hosts::endpoints::PROVED_LIFE;
-use crate::policy::{Action, Mode, PolicySet};
+use crate::policy::{Action, Standing};
 use crate::telemetry::{FlowRecord, StatsCounters};
 
 /// The end of a replay.
@@ -28,8 +28,7 @@ impl Report {
     pub(super) fn new(driver: Driver) -> Self {
         let end = driver.now();
         let Driver {
-            policies,
-            mode,
+            standing,
             hash,
             mut conversations,
             keys,
@@ -58,7 +57,7 @@ impl Report {
             }
             let found = conversation.detection.as_ref();
             let ambiguous = conversation.ambiguous.is_some();
-            conversation.policy = done(keys, found, ambiguous, &policies, mode);
+            conversation.policy = done(keys, found, ambiguous, &standing);
             stats.skype_flows += u64::from(conversation.detection.is_some());
             stats.ambiguous_flows += u64::from(ambiguous);
         }
@@ -158,23 +157,20 @@ fn done(
     keys: &Keys,
     detection: Option<&Detection>,
     ambiguous: bool,
-    policies: &PolicySet,
-    mode: Mode,
+    standing: &Standing,
 ) -> Option<(String, Action)> {
     let mut strictest: Option<(String, Action)> = None;
-    for host in keys.flows.iter().flatten().map(|key| key.inside) {
-        let Some((_, policy)) = policies.of(&host) else {
+    for key in keys.flows.iter().flatten() {
+        let Some((_, policy)) = standing.of(Met::default(), &key.inside) else {
             continue;
         };
-        let action = match detection {
-            Some(detection) => {
-                let found = detection.finding;
-                policies.effective(&host, found.role, found.class, found.confidence, mode)
-            }
-            None if ambiguous => policies.ambiguous(&host, mode),
-            None => None,
+        let verdict = match detection {
+            Some(detection) => Some(detection.finding.verdict()),
+            None => ambiguous.then_some(Verdict::AMBIGUOUS),
         };
-        let action = action.unwrap_or(Action::Allow);
+        let decided =
+            verdict.and_then(|verdict| standing.decide(key, Met::default(), false, &verdict));
+        let action = decided.map_or(Action::Allow, |decided| decided.action);
         if strictest.as_ref().is_none_or(|(_, other)| action > *other) {
             strictest = Some((policy.name.clone(), action));
         }

@@ -75,7 +75,7 @@ fn configuration(path: Option<&Path>, inside: &[IpNet]) -> Result<Config, Failur
                 subnets: inside.to_vec(),
                 ..policy.clone()
             });
-            config.policies = PolicySet::new(policies.collect());
+            config.policies = PolicySet::new(policies.collect()).into();
         }
         return Ok(config);
     };

@@ -1,6 +1,6 @@
 //! What the engine found goes to the gate's tables and into the event lines.
 
-use skype_ips_common::layout::{FlowKey, Verdict, kind};
+use skype_ips_common::layout::{FlowKey, Met, Verdict, kind};
 
 use super::Shard;
 use super::known::DECIDED_LIFE;
@@ -17,23 +17,19 @@ const COMPLAINT: u64 = 10 * 1_000_000_000;
 
 impl<Q: Queue> Shard<Q> {
     pub(super) fn action(&self, key: &FlowKey, finding: &Finding) -> Action {
-        let Finding {
-            class,
-            role,
-            confidence,
-        } = *finding;
-        self.shared
-            .policies
-            .effective(&key.inside, role, class, confidence, self.shared.mode)
-            .unwrap_or(Action::Allow)
+        self.action_for(key, &finding.verdict())
     }
 
     /// What is to be done with a flow of which nothing tells whether it is Skype's or Teams'.
     pub(super) fn ambiguous_action(&self, key: &FlowKey) -> Action {
-        self.shared
-            .policies
-            .ambiguous(&key.inside, self.shared.mode)
-            .unwrap_or(Action::Allow)
+        self.action_for(key, &Verdict::AMBIGUOUS)
+    }
+
+    fn action_for(&self, key: &FlowKey, verdict: &Verdict) -> Action {
+        let flow = self.gate.flow(key).unwrap_or_default();
+        let called = flow.called != 0;
+        let decided = self.shared.standing.decide(key, flow.met, called, verdict);
+        decided.map_or(Action::Allow, |decided| decided.action)
     }
 
     /// Writes what the engine found to the tables, and reports it.
@@ -154,8 +150,8 @@ impl<Q: Queue> Shard<Q> {
             policy: AlertPolicy {
                 name: self
                     .shared
-                    .policies
-                    .of(&flow.inside)
+                    .standing
+                    .of(Met::default(), &flow.inside)
                     .map(|(_, policy)| policy.name.clone()),
                 version: self.shared.policy_version.clone(),
                 action,

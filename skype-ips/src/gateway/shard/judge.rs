@@ -14,7 +14,6 @@ use crate::engine::{Answer, Packet};
 use crate::gateway::clock;
 use crate::gateway::gate::{Gate, UserGate};
 use crate::kernel::{Queue, QueueVerdict};
-use crate::policy::Action;
 
 /// Without a classifier a connection is let go after this many packets without evidence: openings,
 /// probes and their answers lie well within.
@@ -200,7 +199,7 @@ impl<Q: Queue> Shard<Q> {
         let key = chosen.key;
         if let Some(finding) = answer.finding {
             return match self.action(&key, &finding) {
-                Action::Drop if !self.shared.bypass() => Fate::Drop,
+                action if action.stops() && !self.shared.bypass() => Fate::Drop,
                 // While bypassed nothing is recorded, so that the end of it finds the flow again.
                 _ if self.shared.bypass() => Fate::Accept(Code::Pass),
                 _ => Fate::Accept(Code::Judged),
@@ -208,7 +207,7 @@ impl<Q: Queue> Shard<Q> {
         }
         if answer.ambiguous {
             let action = self.ambiguous_action(&key);
-            if action == Action::Drop && !self.shared.bypass() {
+            if action.stops() && !self.shared.bypass() {
                 return Fate::Drop;
             }
         }

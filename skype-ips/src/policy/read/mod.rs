@@ -139,7 +139,7 @@ fn assemble(files: Files) -> Result<Config, Problems> {
     };
     Ok(Config {
         gateway,
-        policies,
+        policies: Arc::new(policies),
         knowledge: Arc::new(packs::together(loaded)),
         hash: hash(&sources),
         warnings: problems,

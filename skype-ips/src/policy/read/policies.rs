@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::model::Policy;
 use super::super::places::{PolicyPlaces, SubnetPlace};
+use super::super::rule::Rules;
 use super::super::vocabulary::{Action, Confidence, Mode};
 use super::groups::Groups;
 use super::language::{
@@ -85,8 +86,15 @@ impl<'g> Policies<'g> {
         let policy = Policy {
             name,
             subnets: places.subnets.iter().map(|subnet| subnet.net).collect(),
-            default: default.map_or(Action::Allow, Spanned::into_inner),
-            ambiguous: ambiguous.map_or(Action::Allow, Spanned::into_inner),
+            vlans: Vec::new(),
+            interfaces: Vec::new(),
+            exempt: Vec::new(),
+            rules: Rules {
+                default: default.map(|rule| rule.into_inner().into()),
+                ambiguous: ambiguous.map(|rule| rule.into_inner().into()),
+                ..Rules::default()
+            },
+            windows: Vec::new(),
             mode: mode.map_or(Mode::Enforce, Spanned::into_inner),
             confidence: confidence.map_or(Confidence::Strong, Spanned::into_inner),
         };

@@ -10,6 +10,7 @@ mod witness;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
+use skype_ips_common::layout::{FlowKey, Met, Verdict};
 
 use super::Report;
 use super::conversations::Conversation;
@@ -325,20 +326,18 @@ fn policy(
     let policy = policies.iter().find(|policy| Some(&policy.name) == name);
     let found = conversation.detection.as_ref().map(|found| found.finding);
     let ends = [conversation.src, conversation.dest];
-    let hosts = ends.map(|end| to_mapped(end.ip()));
-    let actions = hosts.iter().filter_map(|host| {
-        let (_, of_host) = config.policies.of(host)?;
-        let action = match found {
-            Some(found) => {
-                let action = of_host.action(found.role, found.class);
-                match found.confidence >= of_host.confidence {
-                    true => action,
-                    false => action.min(Action::Alert),
-                }
-            }
-            None => conversation.ambiguous.as_ref().map(|_| of_host.ambiguous)?,
+    let enforcing = config.standing(Mode::Enforce, jiff::Timestamp::UNIX_EPOCH);
+    let verdict = match found {
+        Some(found) => Some(found.verdict()),
+        None => conversation.ambiguous.as_ref().map(|_| Verdict::AMBIGUOUS),
+    };
+    let actions = ends.iter().filter_map(|end| {
+        let key = FlowKey {
+            inside: to_mapped(end.ip()),
+            ..FlowKey::default()
         };
-        (Some(&of_host.name) == name).then_some(action)
+        let decided = enforcing.decide(&key, Met::default(), false, &verdict?)?;
+        (Some(&decided.policy.name) == name).then_some(decided.action)
     });
     let enforced = actions.max();
     PolicyTold {

@@ -145,8 +145,8 @@ impl Witness {
         }
         self.last_frame = frame;
         match action {
-            Action::Drop => self.dropped.add(frame),
-            Action::Alert => self.alerted.add(frame),
+            Action::Reject | Action::Drop => self.dropped.add(frame),
+            Action::Alert | Action::Throttle => self.alerted.add(frame),
             Action::Allow => {}
         }
         let looked_at = &mut self.looked_at;
