@@ -40,6 +40,8 @@ pub(super) struct Shard<Q> {
     found: Vec<Event>,
     /// Version of the gateway's outside addresses that the engine was told.
     addresses: u64,
+    /// Swaps of policies that a gate in user space was told of.
+    swaps: u64,
     /// When a refused write was last complained about.
     complained: Option<u64>,
 }
@@ -66,6 +68,7 @@ impl<Q: Queue> Shard<Q> {
             packets: 0,
             found: Vec::new(),
             addresses: 0,
+            swaps: 0,
             complained: None,
         }
     }
@@ -100,6 +103,18 @@ impl<Q: Queue> Shard<Q> {
         &self.shared.counters[usize::from(self.number)]
     }
 
+    /// The kernel's gate is told by the control side; one in user space is the shard's own.
+    fn follow_swaps(&mut self) {
+        let swaps = self.shared.current.swaps();
+        if swaps != self.swaps
+            && let Gate::User(gate) = &mut self.gate
+        {
+            let in_force = self.shared.in_force();
+            gate.tables.set_policy(in_force.standing.compiled());
+        }
+        self.swaps = swaps;
+    }
+
     fn beat(&mut self, now: u64) {
         self.shared.beat(self.number, now);
         if let Gate::Kernel(tables) = &mut self.gate
@@ -117,6 +132,7 @@ impl<Q: Queue> Shard<Q> {
             self.engine.set_own_addresses(addresses);
             self.addresses = version;
         }
+        self.follow_swaps();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             self.judge(packet.payload(), packet.mark(), packet.arrived_on())
         }));

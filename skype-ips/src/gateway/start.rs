@@ -14,6 +14,8 @@ use super::counters::ShardCounters;
 use super::error::io;
 use super::events::Events;
 use super::gate::{Gate, UserGate};
+use super::in_force::{Current, InForce};
+use super::reload::Administration;
 use super::shard::Shard;
 use super::shared::OutsideAddresses;
 use super::watchdog::Watchdog;
@@ -55,6 +57,7 @@ impl Gateway {
             shared,
             programs: Mutex::new(programs),
             gate_config: Mutex::new(gate_config),
+            administration: Mutex::new(Administration::new(options.config.clone())),
             hooked: Vec::new(),
             firewall: Mutex::new(firewall),
             shards: Mutex::default(),
@@ -256,9 +259,10 @@ impl<'a> Setup<'a> {
     fn share(&self, firewall: &Firewall, queues: usize, standing: Standing) -> Shared {
         Shared {
             instance: self.options.instance.clone(),
-            mode: self.settings.mode,
-            standing,
-            policy_version: self.options.config.hash.clone(),
+            current: Current::new(InForce {
+                standing,
+                version: self.options.config.hash.clone(),
+            }),
             field: self.field,
             failure: self.settings.failure,
             conntrack: firewall.uses_conntrack(),

@@ -28,7 +28,8 @@ impl<Q: Queue> Shard<Q> {
     fn action_for(&self, key: &FlowKey, verdict: &Verdict) -> Action {
         let flow = self.gate.flow(key).unwrap_or_default();
         let called = flow.called != 0;
-        let decided = self.shared.standing.decide(key, flow.met, called, verdict);
+        let in_force = self.shared.in_force();
+        let decided = in_force.standing.decide(key, flow.met, called, verdict);
         decided.map_or(Action::Allow, |decided| decided.action)
     }
 
@@ -126,6 +127,7 @@ impl<Q: Queue> Shard<Q> {
         evidence: &[Evidence],
         action: Action,
     ) {
+        let in_force = self.shared.in_force();
         let (source, destination) = (from_mapped(&flow.inside), from_mapped(&flow.outside));
         let record = AlertRecord {
             event_type: "alert",
@@ -148,12 +150,11 @@ impl<Q: Queue> Shard<Q> {
                 evidence: evidence.iter().map(|evidence| evidence.name).collect(),
             },
             policy: AlertPolicy {
-                name: self
-                    .shared
+                name: in_force
                     .standing
                     .of(Met::default(), &flow.inside)
                     .map(|(_, policy)| policy.name.clone()),
-                version: self.shared.policy_version.clone(),
+                version: in_force.version.clone(),
                 action,
             },
         };
