@@ -44,6 +44,17 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// The same flow with the other end as the inside one.
+    pub const fn from_other_end(&self) -> Self {
+        Self {
+            inside_port: self.outside_port,
+            outside_port: self.inside_port,
+            inside: self.outside,
+            outside: self.inside,
+            ..*self
+        }
+    }
+
     /// The inside endpoint of the flow.
     #[inline(always)]
     pub const fn endpoint(&self) -> EndpointKey {

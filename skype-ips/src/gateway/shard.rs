@@ -13,7 +13,7 @@ use skype_ips_common::mark::Code;
 use super::clock;
 use super::counters::{ShardCounters, add};
 use super::events::Events;
-use super::gate::Gate;
+use super::gate::{Gate, lock};
 use super::shared::Shared;
 use crate::engine::{Engine, Event, Settings};
 use crate::kernel::{Queue, QueueVerdict, QueuedPacket};
@@ -44,6 +44,8 @@ pub(super) struct Shard<Q> {
     swaps: u64,
     /// When a refused write was last complained about.
     complained: Option<u64>,
+    /// Whether it was said that no reset could be sent.
+    told_of_resets: bool,
 }
 
 impl<Q: Queue> Shard<Q> {
@@ -70,6 +72,7 @@ impl<Q: Queue> Shard<Q> {
             addresses: 0,
             swaps: 0,
             complained: None,
+            told_of_resets: false,
         }
     }
 
@@ -107,10 +110,10 @@ impl<Q: Queue> Shard<Q> {
     fn follow_swaps(&mut self) {
         let swaps = self.shared.current.swaps();
         if swaps != self.swaps
-            && let Gate::User(gate) = &mut self.gate
+            && let Gate::User(gate) = &self.gate
         {
             let in_force = self.shared.in_force();
-            gate.tables.set_policy(in_force.standing.compiled());
+            lock(gate).tables.set_policy(in_force.standing.compiled());
         }
         self.swaps = swaps;
     }
@@ -133,9 +136,7 @@ impl<Q: Queue> Shard<Q> {
             self.addresses = version;
         }
         self.follow_swaps();
-        let judged = catch_unwind(AssertUnwindSafe(|| {
-            self.judge(packet.payload(), packet.mark(), packet.arrived_on())
-        }));
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&packet)));
         let verdict = judged.unwrap_or_else(|_| {
             add(&self.counters().internal_error);
             // Its memory may be half-changed; what the kernel's tables know stays.

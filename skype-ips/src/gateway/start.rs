@@ -304,23 +304,24 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Flows that the gates in user space remember together, as many as the kernel's table.
+/// Flows that the gate in user space remembers, as many as the kernel's table.
 const USER_FLOWS: usize = 262_144;
 
-/// One per queue: the kernel's, or without a classifier one in user space.
+/// One per queue: the kernel's, or without a classifier the one in user space.
 fn gates(
     queues: usize,
     programs: Option<&Programs>,
     compiled: &Compiled,
     config: GateConfig,
 ) -> Result<Vec<Gate>, BpfError> {
+    let user = Arc::new(Mutex::new(UserGate {
+        tables: MemoryTables::with_room(compiled, USER_FLOWS),
+        config,
+        work: Work::default(),
+    }));
     let gate = |_| match programs {
         Some(programs) => Ok(Gate::Kernel(Box::new(programs.shard_tables()?))),
-        None => Ok(Gate::User(Box::new(UserGate {
-            tables: MemoryTables::with_room(compiled, USER_FLOWS / queues.max(1)),
-            config,
-            work: Work::default(),
-        }))),
+        None => Ok(Gate::User(user.clone())),
     };
     (0..queues).map(gate).collect()
 }

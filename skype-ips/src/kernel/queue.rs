@@ -29,6 +29,8 @@ pub trait QueuedPacket {
     fn mark(&self) -> u32;
     /// Number of the interface on which it came; 0 if none.
     fn arrived_on(&self) -> u32;
+    /// Number of the interface through which it leaves; 0 if none.
+    fn leaves_through(&self) -> u32;
 }
 
 /// What becomes of a queued packet.
@@ -203,6 +205,10 @@ impl QueuedPacket for nfq::Message {
 
     fn arrived_on(&self) -> u32 {
         self.get_indev()
+    }
+
+    fn leaves_through(&self) -> u32 {
+        self.get_outdev()
     }
 }
 
