@@ -22,6 +22,8 @@ use known::Known;
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
+/// Looks at the counters of what is watched are this far apart, nanoseconds.
+const TICK: u64 = 1_000_000_000;
 /// Upkeep is this far apart, nanoseconds.
 const UPKEEP: u64 = 30 * 1_000_000_000;
 
@@ -78,12 +80,16 @@ impl<Q: Queue> Shard<Q> {
 
     /// Judges packets until told to stop; returns on an error of the queue that is final.
     pub(super) fn run(mut self) -> std::io::Result<()> {
-        let (mut beaten, mut upkept) = (0, clock::monotonic());
+        let (mut beaten, mut ticked, mut upkept) = (0, 0, clock::monotonic());
         loop {
             let now = clock::monotonic();
             if now - beaten >= BEAT {
                 self.beat(now);
                 beaten = now;
+            }
+            if now - ticked >= TICK {
+                self.tick(now);
+                ticked = now;
             }
             if now - upkept >= UPKEEP {
                 self.upkeep(now);

@@ -1,6 +1,8 @@
 //! What the engine found goes to the gate's tables and into the event lines.
 
-use skype_ips_common::layout::{ActionEntry, CLIENT_ROLE, FlowKey, TCP, Verdict, kind};
+use skype_ips_common::layout::{
+    ActionEntry, CLIENT_ROLE, EndpointKey, FlowKey, TCP, Verdict, kind,
+};
 
 use super::Shard;
 use super::known::DECIDED_LIFE;
@@ -37,11 +39,12 @@ impl<Q: Queue> Shard<Q> {
                 subject,
                 flow,
                 finding,
+                session,
                 evidence,
                 ..
             } => {
                 add(&self.counters().decisions);
-                let verdict = finding.verdict();
+                let verdict = finding.verdict_in(session);
                 let scope = match subject {
                     Subject::Flow(key) => {
                         self.set_verdict(&key, verdict, now);
@@ -49,10 +52,7 @@ impl<Q: Queue> Shard<Q> {
                         "flow"
                     }
                     Subject::Endpoint(key) => {
-                        for key in std::iter::once(key).chain(key.listener()) {
-                            let result = self.gate.set_endpoint(&key, verdict);
-                            self.check(result);
-                        }
+                        self.know_endpoint(&key, verdict);
                         "endpoint"
                     }
                 };
@@ -76,11 +76,16 @@ impl<Q: Queue> Shard<Q> {
                 };
                 self.set_verdict(&flow, other, now);
             }
-            Event::Forgotten(key) => {
-                for key in std::iter::once(key).chain(key.listener()) {
-                    let result = self.gate.remove_endpoint(&key);
-                    self.check(result);
-                }
+            Event::Listening {
+                endpoint, finding, ..
+            } => self.know_endpoint(&endpoint, finding.verdict()),
+            Event::Unknown(flow) => {
+                self.known.forget(&flow);
+                self.forget_verdicts([flow]);
+            }
+            Event::Forgotten(key) | Event::NotListening(key) => {
+                let result = self.gate.remove_endpoint(&key);
+                self.check(result);
             }
         }
     }
@@ -101,6 +106,11 @@ impl<Q: Queue> Shard<Q> {
             };
             self.set_verdict(&other, verdict, now);
         }
+    }
+
+    fn know_endpoint(&mut self, key: &EndpointKey, verdict: Verdict) {
+        let result = self.gate.set_endpoint(key, verdict);
+        self.check(result);
     }
 
     fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
@@ -180,14 +190,23 @@ impl<Q: Queue> Shard<Q> {
         }
     }
 
-    /// Forgets what has been silent for long.
-    pub(super) fn upkeep(&mut self, now: u64) {
+    /// Shows the engine the counters of the flows that it watches, and lets it look around.
+    pub(super) fn tick(&mut self, now: u64) {
         let mut found = std::mem::take(&mut self.found);
+        for key in self.engine.watching() {
+            if let Some(state) = self.gate.flow(&key) {
+                self.engine.counters(now, &key, &state, &mut found);
+            }
+        }
         self.engine.tick(now, &mut found);
         for event in found.drain(..) {
             self.apply(event, now);
         }
         self.found = found;
+    }
+
+    /// Forgets what has been silent for long.
+    pub(super) fn upkeep(&mut self, now: u64) {
         let gate = &self.gate;
         let last_seen = |key: &FlowKey| gate.flow(key).map(|flow| flow.last_seen);
         let gone = self.known.expire(now, last_seen);
