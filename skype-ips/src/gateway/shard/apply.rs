@@ -93,7 +93,7 @@ impl<Q: Queue> Shard<Q> {
     /// Where the other end of a connection is inside too, it has a policy as well: what both ends said
     /// condemns either. It is a client there, whatever serves it here.
     fn tell_other_half(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
-        let other = key.from_other_end();
+        let other = from_other_end(key);
         let met = self.gate.flow(&other).unwrap_or_default().met;
         let in_force = self.shared.in_force();
         let of_policy = in_force.standing.of(met, &other.inside).is_some();
@@ -214,5 +214,16 @@ impl<Q: Queue> Shard<Q> {
         if let Gate::User(gate) = &self.gate {
             lock(gate).tables.expire(now.saturating_sub(DECIDED_LIFE));
         }
+    }
+}
+
+/// The same flow with the other end as the inside one.
+fn from_other_end(key: &FlowKey) -> FlowKey {
+    FlowKey {
+        inside_port: key.outside_port,
+        outside_port: key.inside_port,
+        inside: key.outside,
+        outside: key.inside,
+        ..*key
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use skype_ips_common::gate::{self, Outcome, Side, Tables as _};
-use skype_ips_common::layout::{ActionEntry, FlowKey, INBOUND, OUTBOUND, TCP, Verdict, kind};
+use skype_ips_common::layout::{ActionEntry, FlowKey, INBOUND, Met, OUTBOUND, TCP, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
@@ -302,6 +302,7 @@ impl UserGate {
             Link::Raw,
             side,
             queued.zone,
+            Met::default(),
             queued.now,
             &self.config,
             &mut self.tables,
