@@ -54,8 +54,13 @@ pub enum Doing {
     Own(Matter),
     /// It answers others as a directory node.
     Serves,
-    /// It carries that for two others.
-    Carries(Matter),
+    /// It carries a session of two others.
+    Carries {
+        /// The session's number.
+        session: u32,
+        /// What goes over it.
+        matter: Matter,
+    },
 }
 
 /// A conversation, as the program knows it.

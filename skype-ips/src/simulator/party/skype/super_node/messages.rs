@@ -307,7 +307,7 @@ impl SuperNodeProgram {
         let to = self.relay.carry(host.now(), session, from, body.len());
         if let (Some(to), Some(matter)) = (to, self.relay.matter(session)) {
             for leg in [from, to] {
-                self.note(host, leg, Doing::Carries(matter));
+                self.note(host, leg, Doing::Carries { session, matter });
             }
         }
         match to {
