@@ -8,8 +8,11 @@ mod clock;
 mod counters;
 mod error;
 mod events;
+mod exemptions;
 mod gate;
+mod in_force;
 mod proxies;
+mod reload;
 mod rundir;
 mod shard;
 mod shared;
@@ -26,6 +29,7 @@ use std::time::{Duration, Instant};
 use skype_ips_common::layout::{Address, GateConfig, flag};
 
 pub use error::GatewayError;
+pub use in_force::InForce;
 pub use rundir::{DEFAULT as DEFAULT_RUN_DIR, MAX_INSTANCE, RunDir, RunDirError, socket};
 pub use shared::Shared;
 pub use watchdog::watch;
@@ -81,6 +85,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     programs: Mutex<Option<Programs>>,
     gate_config: Mutex<GateConfig>,
+    administration: Mutex<reload::Administration>,
     hooked: Vec<Hooked>,
     firewall: Mutex<Firewall>,
     shards: Mutex<Vec<JoinHandle<std::io::Result<()>>>>,
@@ -137,6 +142,9 @@ impl Gateway {
             }
         }
         set_outside_addresses(&self.shared, &self.hooked, &own);
+        if let Err(error) = self.follow_clock() {
+            tracing::error!("windows are not followed: {error}");
+        }
         let mut shards = lock(&self.shards);
         let Some(dead) = shards.iter().position(JoinHandle::is_finished) else {
             return Ok(());
@@ -259,11 +267,11 @@ async fn serve(
     let server = crate::control::serve(&run_dir.socket(), gateway.clone())
         .map_err(io("open the control socket"))?;
     gateway.announce("ready");
+    let in_force = gateway.shared.in_force();
+    let mode = in_force.standing.mode();
     tracing::info!(
-        "ready: mode {}, policies {}",
-        gateway.shared.mode,
-        gateway
-            .shared
+        "ready: mode {mode}, policies {}",
+        in_force
             .standing
             .set()
             .policies()
@@ -272,7 +280,8 @@ async fn serve(
             .collect::<Vec<_>>()
             .join(", ")
     );
-    if gateway.shared.mode == Mode::Monitor {
+    drop(in_force);
+    if mode == Mode::Monitor {
         tracing::info!("monitoring only: nothing is dropped; `mode = \"enforce\"` changes that");
     }
     let mut tick = tokio::time::interval(Duration::from_secs(1));

@@ -14,6 +14,8 @@ use super::counters::ShardCounters;
 use super::error::io;
 use super::events::Events;
 use super::gate::{Gate, UserGate};
+use super::in_force::{Current, InForce};
+use super::reload::Administration;
 use super::shard::Shard;
 use super::shared::OutsideAddresses;
 use super::watchdog::Watchdog;
@@ -55,6 +57,7 @@ impl Gateway {
             shared,
             programs: Mutex::new(programs),
             gate_config: Mutex::new(gate_config),
+            administration: Mutex::new(Administration::new(options.config.clone())),
             hooked: Vec::new(),
             firewall: Mutex::new(firewall),
             shards: Mutex::default(),
@@ -256,9 +259,10 @@ impl<'a> Setup<'a> {
     fn share(&self, firewall: &Firewall, queues: usize, standing: Standing) -> Shared {
         Shared {
             instance: self.options.instance.clone(),
-            mode: self.settings.mode,
-            standing,
-            policy_version: self.options.config.hash.clone(),
+            current: Current::new(InForce {
+                standing,
+                version: self.options.config.hash.clone(),
+            }),
             field: self.field,
             failure: self.settings.failure,
             conntrack: firewall.uses_conntrack(),
@@ -300,23 +304,24 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Flows that the gates in user space remember together, as many as the kernel's table.
+/// Flows that the gate in user space remembers, as many as the kernel's table.
 const USER_FLOWS: usize = 262_144;
 
-/// One per queue: the kernel's, or without a classifier one in user space.
+/// One per queue: the kernel's, or without a classifier the one in user space.
 fn gates(
     queues: usize,
     programs: Option<&Programs>,
     compiled: &Compiled,
     config: GateConfig,
 ) -> Result<Vec<Gate>, BpfError> {
+    let user = Arc::new(Mutex::new(UserGate {
+        tables: MemoryTables::with_room(compiled, USER_FLOWS),
+        config,
+        work: Work::default(),
+    }));
     let gate = |_| match programs {
         Some(programs) => Ok(Gate::Kernel(Box::new(programs.shard_tables()?))),
-        None => Ok(Gate::User(Box::new(UserGate {
-            tables: MemoryTables::with_room(compiled, USER_FLOWS / queues.max(1)),
-            config,
-            work: Work::default(),
-        }))),
+        None => Ok(Gate::User(user.clone())),
     };
     (0..queues).map(gate).collect()
 }

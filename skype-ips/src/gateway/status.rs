@@ -19,13 +19,14 @@ pub(super) fn status(gateway: &Gateway) -> Value {
         let firewall = lock(&gateway.firewall);
         (firewall.backend().word(), firewall.uses_conntrack())
     };
+    let in_force = shared.in_force();
     json!({
         "version": VERSION,
         "instance": shared.instance,
-        "mode": shared.mode,
+        "mode": in_force.standing.mode(),
         "policy": {
-            "version": shared.policy_version,
-            "policies": shared.standing.set().policies().iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(),
+            "version": in_force.version,
+            "policies": in_force.standing.set().policies().iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(),
         },
         "bypass": { "on": shared.bypass(), "until": until },
         "hooks": gateway.hooked.iter().map(|hook| json!({

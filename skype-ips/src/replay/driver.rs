@@ -7,8 +7,8 @@ use prefix_trie::PrefixSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
-    Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, OUTBOUND, PolicyEntry, Verdict,
-    kind,
+    Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, PolicyEntry,
+    Verdict, kind,
 };
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
@@ -92,6 +92,8 @@ pub struct Driver {
     tagged_within: u64,
     pub(super) conversations: Conversations,
     pub(super) keys: Vec<Keys>,
+    /// The newest conversation of each flow.
+    of_flows: FxHashMap<FlowKey, usize>,
     /// All proofs, the oldest first.
     pub(super) proofs: Vec<Proof>,
     /// Those of endpoints, by their indexes.
@@ -142,6 +144,7 @@ impl Driver {
             tagged_within: 0,
             conversations: Conversations::new(),
             keys: Vec::new(),
+            of_flows: FxHashMap::default(),
             proofs: Vec::new(),
             of_endpoints: FxHashMap::default(),
             known: FxHashMap::default(),
@@ -218,6 +221,11 @@ impl Driver {
             let passage = &mut self.conversations.get_mut(index).passage;
             passage.payload(&headers, payload);
         }
+        // The link's own headers may be gone from the record; which interface it was is not known.
+        let met = Met {
+            interface: 0,
+            vlan: record.vlan.first().copied().unwrap_or(0),
+        };
         let (mut dropped, mut queued) = (false, false);
         for (slot, side) in self.sides(&headers).into_iter().enumerate() {
             if dropped {
@@ -231,6 +239,7 @@ impl Driver {
                 record.link,
                 side,
                 zone,
+                met,
                 self.now,
                 &self.gate,
                 &mut self.tables,
@@ -243,6 +252,7 @@ impl Driver {
             }
             if let Some(index) = step.conversation {
                 self.keys[index].flows[slot].get_or_insert(key);
+                self.of_flows.insert(key, index);
             }
             self.count_type2(&key, side, payload, headers.payload_len);
             dropped = match outcome {
@@ -289,6 +299,12 @@ impl Driver {
             return;
         }
         self.next_tick = self.now.saturating_add(TICK);
+        for key in self.engine.watching() {
+            if let Some(state) = self.tables.flow_state(&key) {
+                self.engine
+                    .counters(self.now, &key, state, &mut self.events);
+            }
+        }
         self.engine.tick(self.now, &mut self.events);
         self.take_events(0, None);
     }
