@@ -5,6 +5,7 @@ pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
+pub mod export;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod replay;
@@ -34,6 +35,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
     Replay(replay::Args),
+    Export(export::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
     #[cfg(target_os = "linux")]
@@ -150,6 +152,7 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Export(args) => export::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
         #[cfg(target_os = "linux")]
