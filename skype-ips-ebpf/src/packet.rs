@@ -6,7 +6,7 @@ use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use skype_ips_common::gate::Work;
 use skype_ips_common::layout::Hook;
-use skype_ips_common::parse::{HEAD_LEN, Packet};
+use skype_ips_common::parse::{HEAD_LEN, Packet, VLAN_BITS};
 
 /// Room for one head and the gate's working memory.
 ///
@@ -34,6 +34,8 @@ pub(crate) struct Head {
     bytes: *const u8,
     loaded: u32,
     len: u32,
+    segments: u32,
+    vlan: u16,
 }
 
 impl Head {
@@ -48,6 +50,8 @@ impl Head {
             bytes: scratch.cast(),
             loaded: opaque(loaded),
             len,
+            segments: 1,
+            vlan: 0,
         })
     }
 
@@ -60,10 +64,21 @@ impl Head {
         // SAFETY: `loaded` is at most HEAD_LEN, which the scratch memory holds.
         let result =
             unsafe { bpf_skb_load_bytes(context.skb.skb.cast(), 0, scratch.cast(), loaded) };
+        // SAFETY: the context is valid; packets without offload have no count of segments.
+        let (segments, has_tag, tag) = unsafe {
+            let skb = context.skb.skb;
+            ((*skb).gso_segs, (*skb).vlan_present, (*skb).vlan_tci)
+        };
         (result == 0).then_some(Self {
             bytes: scratch.cast(),
             loaded: opaque(loaded),
             len,
+            segments: if segments > 1 { segments } else { 1 },
+            vlan: if has_tag != 0 {
+                tag as u16 & VLAN_BITS
+            } else {
+                0
+            },
         })
     }
 }
@@ -97,6 +112,16 @@ impl Packet for Head {
     #[inline(always)]
     fn len(&self) -> u32 {
         self.len
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    #[inline(always)]
+    fn vlan(&self) -> u16 {
+        self.vlan
     }
 
     #[inline(always)]

@@ -54,6 +54,14 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.index.is_empty()
     }
 
+    /// All entries in no order, left in their places.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.nodes
+            .iter()
+            .flatten()
+            .map(|node| (&node.key, &node.value))
+    }
+
     /// An entry, left in its place.
     pub fn get(&self, key: &K) -> Option<&V> {
         let at = *self.index.get(key)?;

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use skype_ips_common::gate::{self, Outcome, Side};
-use skype_ips_common::layout::{FlowKey, INBOUND, OUTBOUND, TCP, Verdict, kind};
+use skype_ips_common::layout::{FlowKey, INBOUND, Met, OUTBOUND, TCP, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
@@ -119,6 +119,7 @@ impl<Q: Queue> Shard<Q> {
             Link::Raw,
             queued.side,
             queued.zone,
+            Met::default(),
             queued.now,
             config,
             tables,
