@@ -75,8 +75,7 @@ fn no_packet_finds_a_half_filled_policy() {
         .expect("in the object")
         .info();
     let info = info.expect("the kernel tells about its programs");
-    // SAFETY: it is that of a classifier.
-    let other = unsafe { SchedClassifier::from_program_info(info, "ingress".into()) };
+    let other = SchedClassifier::from_program_info(info, "ingress".into());
     let classifier = other.expect("a second handle");
     let stop = AtomicBool::new(false);
     // All of these policies drop it, so whichever is in force, it must not pass.
