@@ -10,6 +10,7 @@ mod packs;
 mod policies;
 mod policy_tables;
 mod prefixes;
+mod reference;
 mod rules;
 mod subnet;
 mod windows;
@@ -35,6 +36,7 @@ use groups::Groups;
 use language::{EXEMPT, FILE, GATEWAY_KEYS, LANGUAGE, PACK, POLICY, TIMEZONE, WINDOW};
 pub use packs::Pack;
 use policies::{Known, Policies};
+pub use reference::reference;
 
 /// Reads a configuration from files and those that they include.
 ///
