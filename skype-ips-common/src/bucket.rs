@@ -55,3 +55,6 @@ pub const fn admit(
         None
     }
 }
+
+#[cfg(test)]
+mod tests;
