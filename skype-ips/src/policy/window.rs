@@ -1,6 +1,7 @@
 //! Times at which a policy says something else.
 
-use jiff::civil::{DateTime, Weekday};
+use jiff::civil::{DateTime, Time, Weekday};
+use jiff::{SignedDuration, Span, Zoned};
 
 use super::rule::Rules;
 use super::vocabulary::Day;
@@ -33,6 +34,21 @@ impl Window {
         }
         let yesterday = self.opens_on(local.date().weekday().wrapping_sub(1));
         (today && minute >= self.from) || (yesterday && minute < self.to)
+    }
+
+    /// When it closes, of a window that is open at `now`; `None` if it never does.
+    pub fn closes(&self, now: Zoned) -> Option<Zoned> {
+        // It can close where it ends, on one of the next days.
+        let end = Time::midnight() + SignedDuration::from_mins(i64::from(self.to % DAY));
+        let first = now.date();
+        (0..=8).find_map(|days| {
+            let date = first.checked_add(Span::new().days(days)).ok()?;
+            let at = date
+                .to_datetime(end)
+                .to_zoned(now.time_zone().clone())
+                .ok()?;
+            (at > now && !self.is_open(at.datetime())).then_some(at)
+        })
     }
 
     fn opens_on(&self, day: Weekday) -> bool {

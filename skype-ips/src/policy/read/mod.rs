@@ -6,6 +6,7 @@ mod groups;
 mod language;
 mod packs;
 mod policies;
+mod snapshot;
 mod subnet;
 
 use std::fmt::Write;
@@ -27,6 +28,7 @@ use groups::Groups;
 use language::{FILE, GATEWAY_KEYS, LANGUAGE, PACK};
 pub use packs::Pack;
 use policies::Policies;
+pub use snapshot::Snapshot;
 
 /// Reads a configuration from files and those that they include.
 ///
@@ -38,6 +40,14 @@ pub fn load(paths: &[PathBuf]) -> Result<Config, Problems> {
         files.read(path);
     }
     assemble(files)
+}
+
+/// Reads a configuration as it once was.
+///
+/// # Errors
+/// As [`load`].
+pub fn restore(snapshot: &Snapshot) -> Result<Config, Problems> {
+    assemble(Files::given(snapshot.sources()))
 }
 
 /// Reads a configuration from `text` as the content of `path`, and from the files it includes.
@@ -142,6 +152,7 @@ fn assemble(files: Files) -> Result<Config, Problems> {
         policies: Arc::new(policies),
         knowledge: Arc::new(packs::together(loaded)),
         hash: hash(&sources),
+        snapshot: Snapshot::of(&sources),
         warnings: problems,
         files: summaries,
         places: Places {
