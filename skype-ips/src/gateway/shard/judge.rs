@@ -5,7 +5,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use skype_ips_common::gate::{self, Outcome, Side, Tables as _};
 use skype_ips_common::layout::{
-    ActionEntry, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, TCP, Verdict, kind,
+    ActionEntry, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, TCP, Verdict, flag, kind,
 };
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{self, Fragment, Headers, Link, Slice, headers};
