@@ -7,6 +7,7 @@ pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
+pub mod export;
 #[cfg(target_os = "linux")]
 pub mod confirm;
 #[cfg(target_os = "linux")]
@@ -42,6 +43,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
     Replay(replay::Args),
+    Export(export::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
     #[cfg(target_os = "linux")]
@@ -164,6 +166,7 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Export(args) => export::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
         #[cfg(target_os = "linux")]
