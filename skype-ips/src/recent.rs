@@ -54,6 +54,12 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.index.is_empty()
     }
 
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let nodes = self.nodes.iter().flatten();
+        nodes.map(|node| (&node.key, &node.value))
+    }
+
     /// An entry, left in its place.
     pub fn get(&self, key: &K) -> Option<&V> {
         let at = *self.index.get(key)?;
