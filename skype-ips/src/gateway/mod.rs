@@ -99,6 +99,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     programs: Mutex<Option<Programs>>,
     gate_config: Mutex<GateConfig>,
+    /// Instead of `programs` where there are none.
+    user_gate: Option<Arc<Mutex<gate::UserGate>>>,
     administration: Mutex<reload::Administration>,
     hooked: Vec<Hooked>,
     firewall: Mutex<Firewall>,

@@ -23,6 +23,8 @@ use known::Known;
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
+/// Looks at the counters of what is watched are this far apart, nanoseconds.
+const TICK: u64 = 1_000_000_000;
 /// Upkeep is this far apart, nanoseconds.
 const UPKEEP: u64 = 30 * 1_000_000_000;
 
@@ -41,12 +43,12 @@ pub(super) struct Shard<Q> {
     found: Vec<Event>,
     /// Version of the gateway's outside addresses that the engine was told.
     addresses: u64,
-    /// Swaps of policies that a gate in user space was told of.
-    swaps: u64,
     /// What the control side asks.
     queries: Queries,
     /// When a refused write was last complained about.
     complained: Option<u64>,
+    /// Whether it was said that no reset could be sent.
+    told_of_resets: bool,
 }
 
 impl<Q: Queue> Shard<Q> {
@@ -71,9 +73,9 @@ impl<Q: Queue> Shard<Q> {
             packets: 0,
             found: Vec::new(),
             addresses: 0,
-            swaps: 0,
             queries: Queries::none(),
             complained: None,
+            told_of_resets: false,
         }
     }
 
@@ -85,12 +87,16 @@ impl<Q: Queue> Shard<Q> {
 
     /// Judges packets until told to stop; returns on an error of the queue that is final.
     pub(super) fn run(mut self) -> std::io::Result<()> {
-        let (mut beaten, mut upkept) = (0, clock::monotonic());
+        let (mut beaten, mut ticked, mut upkept) = (0, 0, clock::monotonic());
         loop {
             let now = clock::monotonic();
             if now - beaten >= BEAT {
                 self.beat(now);
                 beaten = now;
+            }
+            if now - ticked >= TICK {
+                self.tick(now);
+                ticked = now;
             }
             if now - upkept >= UPKEEP {
                 self.upkeep(now);
@@ -112,18 +118,6 @@ impl<Q: Queue> Shard<Q> {
 
     fn counters(&self) -> &ShardCounters {
         &self.shared.counters[usize::from(self.number)]
-    }
-
-    /// The kernel's gate is told by the control side; one in user space is the shard's own.
-    fn follow_swaps(&mut self) {
-        let swaps = self.shared.current.swaps();
-        if swaps != self.swaps
-            && let Gate::User(gate) = &mut self.gate
-        {
-            let in_force = self.shared.in_force();
-            gate.tables.set_policy(in_force.standing.compiled());
-        }
-        self.swaps = swaps;
     }
 
     /// Answers what the control side asked, between packets.
@@ -150,10 +144,7 @@ impl<Q: Queue> Shard<Q> {
             self.engine.set_own_addresses(addresses);
             self.addresses = version;
         }
-        self.follow_swaps();
-        let judged = catch_unwind(AssertUnwindSafe(|| {
-            self.judge(packet.payload(), packet.mark(), packet.arrived_on())
-        }));
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&packet)));
         let verdict = judged.unwrap_or_else(|_| {
             add(&self.counters().internal_error);
             // Its memory may be half-changed; what the kernel's tables know stays.

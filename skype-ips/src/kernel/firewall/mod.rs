@@ -1,4 +1,4 @@
-//! The rules that feed the queues, and the guard.
+//! The rules that feed the queues, those that drop or reject what was judged, and the guard.
 //!
 //! Under nft a table of our own with its own base chains; else iptables' NFQUEUE target, jumped to
 //! from the end of mangle/FORWARD: a packet that comes back accepted from a queue leaves the chain
@@ -97,6 +97,8 @@ pub enum FirewallError {
 pub struct Firewall {
     plan: Plan,
     backend: Backend,
+    /// Whether nft can answer the senders of what is rejected; iptables is asked by trying.
+    answers: bool,
     installed: bool,
 }
 
@@ -106,13 +108,14 @@ impl Firewall {
     /// # Errors
     /// Neither can.
     pub fn probe(plan: Plan) -> Result<Self, FirewallError> {
-        let nft = match feed(
-            "nft",
-            &["--check", "--file", "-"],
-            &nft::probe(&plan.instance),
-        ) {
+        let has = |statement| {
+            let text = nft::probe(&plan.instance, statement);
+            feed("nft", &["--check", "--file", "-"], &text)
+        };
+        let nft = match has(nft::QUEUE) {
             Ok(()) => {
                 return Ok(Self {
+                    answers: has(nft::REJECT).is_ok(),
                     plan,
                     backend: Backend::Nft,
                     installed: false,
@@ -123,6 +126,7 @@ impl Firewall {
         match run("iptables", &["-t", "mangle", "-n", "-L", "FORWARD"]) {
             Ok(_) => Ok(Self {
                 plan,
+                answers: true,
                 backend: Backend::Iptables,
                 installed: false,
             }),
@@ -156,7 +160,15 @@ impl Firewall {
         remove_all(&self.plan.instance);
         self.installed = true;
         let result = match self.backend {
-            Backend::Nft => feed("nft", &["--file", "-"], &nft::rules(&self.plan)),
+            Backend::Nft => {
+                if !self.answers {
+                    tracing::warn!(
+                        "this kernel's nft can't reject: what policies reject is dropped without an answer to its sender"
+                    );
+                }
+                let rules = nft::rules(&self.plan, self.answers);
+                feed("nft", &["--file", "-"], &rules)
+            }
             Backend::Iptables => iptables::install(&self.plan),
         };
         if result.is_err() {
