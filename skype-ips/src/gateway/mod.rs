@@ -40,7 +40,7 @@ pub use error::GatewayError;
 pub use in_force::InForce;
 pub use reload::{Refusal, ReloadRequest, Reloaded};
 pub use rundir::{DEFAULT as DEFAULT_RUN_DIR, MAX_INSTANCE, RunDir, RunDirError, socket};
-pub use shared::Shared;
+pub use shared::{Place, Shared};
 pub use source::Source;
 pub use watchdog::watch;
 
@@ -79,7 +79,7 @@ pub struct Options {
 struct Hooked {
     link: Link,
     side: InterfaceSide,
-    zone: u16,
+    place: Place,
     attachment: Option<Attachment>,
 }
 

@@ -21,7 +21,7 @@ use super::reload::Administration;
 use super::requests::{self, Queries};
 use super::restart::{enforces, subnets};
 use super::shard::Shard;
-use super::shared::OutsideAddresses;
+use super::shared::{OutsideAddresses, Place};
 use super::watchdog::Watchdog;
 use super::{
     Gateway, GatewayError, HEARTBEAT_LIMIT, Hooked, Options, Shared, clock, inside, local, lock,
@@ -175,15 +175,24 @@ impl<'a> Setup<'a> {
         let field =
             Field::new(settings.mark_mask).expect("the reader accepts only four adjacent bits");
         let mut hooks = Vec::new();
-        for interface in &settings.interfaces {
+        for (number, interface) in (1..).zip(&settings.interfaces) {
             let link = Link::read(&interface.name).map_err(|source| GatewayError::Interface {
                 place: interface.place.clone(),
                 source,
             })?;
+            let met = Met {
+                interface: number,
+                vlan: link.vlan,
+            };
+            let place = Place {
+                zone: interface.zone,
+                met,
+                mtu: link.mtu,
+            };
             hooks.push(Hooked {
                 link,
                 side: interface.side,
-                zone: interface.zone,
+                place,
                 attachment: None,
             });
         }
@@ -279,8 +288,8 @@ impl<'a> Setup<'a> {
             let entry = Interface {
                 inside: u8::from(hook.is_inside()),
                 raw: u8::from(!hook.link.ethernet),
-                zone: hook.zone,
-                met: Met::default(),
+                zone: hook.place.zone,
+                met: hook.place.met,
             };
             loaded.set_interface(hook.link.index, entry)?;
         }
@@ -300,10 +309,10 @@ impl<'a> Setup<'a> {
             failure: self.settings.failure,
             conntrack: firewall.uses_conntrack(),
             inside: inside(&self.hooks).map(|hook| hook.link.index).collect(),
-            zones: self
+            places: self
                 .hooks
                 .iter()
-                .map(|hook| (hook.link.index, hook.zone))
+                .map(|hook| (hook.link.index, hook.place))
                 .collect(),
             first_queue: self.settings.queues.first,
             counters: (0..queues).map(|_| ShardCounters::default()).collect(),

@@ -47,6 +47,8 @@ pub struct FileSummary {
     pub gateway: bool,
     /// How many groups it has.
     pub groups: usize,
+    /// How many budgets it has.
+    pub budgets: usize,
     /// How many policies it has.
     pub policies: usize,
     /// How many prefixes its policies have.
@@ -61,6 +63,7 @@ impl FileSummary {
             pack,
             gateway: false,
             groups: 0,
+            budgets: 0,
             policies: 0,
             prefixes: 0,
         }
@@ -143,6 +146,9 @@ impl Config {
         }
         if file.groups > 0 {
             parts.push(counted(file.groups, "group"));
+        }
+        if file.budgets > 0 {
+            parts.push(counted(file.budgets, "budget"));
         }
         if file.policies > 0 {
             let prefixes = counted(file.prefixes, "prefix");
