@@ -1,5 +1,6 @@
 //! One queue, one thread, one engine: judges the packets of its own inside hosts.
 
+mod answers;
 mod apply;
 mod judge;
 mod known;
@@ -118,13 +119,6 @@ impl<Q: Queue> Shard<Q> {
 
     fn counters(&self) -> &ShardCounters {
         &self.shared.counters[usize::from(self.number)]
-    }
-
-    /// Answers what the control side asked, between packets.
-    fn answer_queries(&mut self) {
-        while let Some(request) = self.queries.next() {
-            match request {}
-        }
     }
 
     fn beat(&mut self, now: u64) {

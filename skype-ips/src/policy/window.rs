@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use jiff::civil::{DateTime, Time, Weekday};
+use jiff::civil::{DateTime, Weekday};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, Timestamp, ToSpan, Zoned};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::rule::Rules;
 use super::vocabulary::Day;
@@ -41,21 +41,6 @@ impl Window {
         }
         let yesterday = self.opens_on(day.wrapping_sub(1));
         (today && minute >= self.from) || (yesterday && minute < self.to)
-    }
-
-    /// When it closes, of a window that is open at `now`; `None` if it never does.
-    pub fn closes(&self, now: Zoned) -> Option<Zoned> {
-        // It can close where it ends, on one of the next days.
-        let end = Time::midnight() + SignedDuration::from_mins(i64::from(self.to % DAY));
-        let first = now.date();
-        (0..=8).find_map(|days| {
-            let date = first.checked_add(Span::new().days(days)).ok()?;
-            let at = date
-                .to_datetime(end)
-                .to_zoned(now.time_zone().clone())
-                .ok()?;
-            (at > now && !self.is_open(at.datetime())).then_some(at)
-        })
     }
 
     /// Every set of a policy's windows that can be open together, each once.
