@@ -124,6 +124,16 @@ fn text(status: &Value) -> String {
             line("kernel", format!("{hook}: {}", counts.join(", ")));
         }
     }
+    if let Some(tables) = status["tables"].as_object() {
+        let fill = tables.iter().map(|(name, fill)| {
+            format!(
+                "{name} {} of {}",
+                number(&fill["entries"]),
+                number(&fill["room"])
+            )
+        });
+        line("tables", fill.collect::<Vec<_>>().join(", "));
+    }
     line("decisions", status["decisions"].to_string());
     let failures: Vec<String> = status["failures"]
         .as_object()

@@ -113,7 +113,8 @@ impl Gateway {
     }
 
     fn zones(&self) -> Vec<u16> {
-        let mut zones: Vec<u16> = self.shared.zones.values().copied().collect();
+        let places = self.shared.places.values();
+        let mut zones: Vec<u16> = places.map(|place| place.zone).collect();
         zones.sort_unstable();
         zones.dedup();
         zones
