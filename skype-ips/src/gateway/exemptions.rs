@@ -3,7 +3,6 @@
 
 use ipnet::IpNet;
 
-const SECOND: u64 = 1_000_000_000;
 /// Most of them at once: a mistake of a script shall not fill the policy table.
 pub(super) const MOST: usize = 1024;
 
@@ -17,7 +16,7 @@ pub(super) struct Exemption {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Exemptions {
     list: Vec<Exemption>,
 }
@@ -50,13 +49,6 @@ impl Exemptions {
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Exemption> {
         self.list.iter()
-    }
-}
-
-impl Exemption {
-    /// Seconds until it ends.
-    pub(super) fn left(&self, now: u64) -> u64 {
-        self.until.saturating_sub(now).div_ceil(SECOND)
     }
 }
 

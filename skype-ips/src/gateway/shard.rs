@@ -14,6 +14,7 @@ use super::clock;
 use super::counters::{ShardCounters, add};
 use super::events::Events;
 use super::gate::{Gate, lock};
+use super::requests::Queries;
 use super::shared::Shared;
 use crate::engine::{Engine, Event, Settings};
 use crate::kernel::{Queue, QueueVerdict, QueuedPacket};
@@ -44,6 +45,8 @@ pub(super) struct Shard<Q> {
     addresses: u64,
     /// Swaps of policies that a gate in user space was told of.
     swaps: u64,
+    /// What the control side asks.
+    queries: Queries,
     /// When a refused write was last complained about.
     complained: Option<u64>,
     /// Whether it was said that no reset could be sent.
@@ -73,9 +76,16 @@ impl<Q: Queue> Shard<Q> {
             found: Vec::new(),
             addresses: 0,
             swaps: 0,
+            queries: Queries::none(),
             complained: None,
             told_of_resets: false,
         }
+    }
+
+    /// Lets it answer the control side.
+    pub(super) fn answering(mut self, queries: Queries) -> Self {
+        self.queries = queries;
+        self
     }
 
     /// Judges packets until told to stop; returns on an error of the queue that is final.
@@ -95,6 +105,7 @@ impl<Q: Queue> Shard<Q> {
                 self.upkeep(now);
                 upkept = now;
             }
+            self.answer_queries();
             match self.queue.receive() {
                 Ok(Some(packet)) => self.handle(packet)?,
                 Ok(None) if self.shared.stopping.load(Relaxed) => return Ok(()),
@@ -122,6 +133,13 @@ impl<Q: Queue> Shard<Q> {
             lock(gate).tables.set_policy(in_force.standing.compiled());
         }
         self.swaps = swaps;
+    }
+
+    /// Answers what the control side asked, between packets.
+    fn answer_queries(&mut self) {
+        while let Some(request) = self.queries.next() {
+            match request {}
+        }
     }
 
     fn beat(&mut self, now: u64) {

@@ -42,8 +42,13 @@ pub struct Plan {
 
 impl Plan {
     /// Whether packets that no classifier saw are dropped.
-    const fn guard(&self) -> bool {
+    pub const fn guard(&self) -> bool {
         !self.open && self.enforcing && self.classified
+    }
+
+    /// Whether the rules name the prefixes that policies cover.
+    pub const fn names_subnets(&self) -> bool {
+        self.guard() || !self.classified || self.conntrack
     }
 }
 
@@ -130,6 +135,11 @@ impl Firewall {
                 iptables: error.to_string(),
             }),
         }
+    }
+
+    /// What the rules say.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The tool.
