@@ -7,13 +7,13 @@ pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
-pub mod export;
 #[cfg(target_os = "linux")]
 pub mod confirm;
 #[cfg(target_os = "linux")]
 pub mod exempt;
 #[cfg(target_os = "linux")]
 pub mod explain;
+pub mod export;
 #[cfg(target_os = "linux")]
 pub mod flows;
 #[cfg(target_os = "linux")]
