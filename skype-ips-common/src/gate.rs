@@ -121,6 +121,18 @@ pub trait Tables {
     fn insert_fragment(&mut self, key: &FragmentKey, state: &FragmentState);
     /// Adds one to a counter of the hook that this runs in.
     fn count(&mut self, counter: Counter);
+    /// The same bits. The kernel's verifier then knows nothing of them any more: it follows each path on
+    /// which it knows another thing apart, up to a limit.
+    #[inline(always)]
+    fn forget(&mut self, bits: u32) -> u32 {
+        bits
+    }
+    /// The same memory. The compiler then takes what it needs from there, and not from where it had it
+    /// before, where the verifier would know it: see [`Self::forget`].
+    #[inline(always)]
+    fn again<'a>(&mut self, work: &'a mut Work) -> &'a mut Work {
+        work
+    }
     /// Whether the queue's thread has given a sign of life within `limit` nanoseconds.
     fn is_alive(&mut self, queue: u8, now: u64, limit: u64) -> bool;
 }
@@ -198,25 +210,31 @@ pub fn judge<P: Packet, T: Tables>(
         });
         return Outcome::Pass(Code::Pass);
     }
+    let work = tables.again(work);
     let headers = &work.headers;
     work.fragment.source = headers.source;
     work.fragment.destination = headers.destination;
     work.fragment.protocol = u32::from(headers.protocol);
     // Ports and code of a later fragment are those of the first.
-    let (source_port, destination_port, first) = match headers.fragment {
-        Fragment::Whole => (headers.source_port, headers.destination_port, None),
-        Fragment::First(id) => {
-            work.fragment.id = id;
-            (headers.source_port, headers.destination_port, None)
+    let (mut source_port, mut destination_port) = (headers.source_port, headers.destination_port);
+    let mut facts = 0;
+    if let Fragment::First(id) | Fragment::Later(id) = headers.fragment {
+        work.fragment.id = id;
+    }
+    if let Fragment::Later(_) = headers.fragment {
+        let Some(first) = tables.fragment(&work.fragment) else {
+            return Outcome::Pass(Code::Pass);
+        };
+        (source_port, destination_port) = (first.source_port, first.destination_port);
+        facts |= fact::LATER;
+        if let Code::Inspect(_) = Code::from_number(first.code) {
+            facts |= fact::INSPECTED;
         }
-        Fragment::Later(id) => {
-            work.fragment.id = id;
-            match tables.fragment(&work.fragment) {
-                Some(first) => (first.source_port, first.destination_port, Some(first.code)),
-                None => return Outcome::Pass(Code::Pass),
-            }
+        if first.code == Code::Drop.number() {
+            facts |= fact::REFUSED;
         }
-    };
+    }
+    let mut facts = tables.forget(facts);
     let key = &mut work.key;
     key.zone = zone;
     key.protocol = headers.protocol;
@@ -232,10 +250,10 @@ pub fn judge<P: Packet, T: Tables>(
     work.endpoint.port = key.inside_port;
     work.endpoint.inside = key.inside;
 
-    let places = config.flags & flag::PLACES != 0;
-    let met = met_of(side, met, headers.vlan);
-    let covered = if is_one_host(&headers.destination) && !tables.is_local(&headers.destination) {
-        policy_of(tables, work, met, places)
+    let met = met_of(tables, side, met, work.headers.vlan);
+    let destination = &work.headers.destination;
+    let covered = if is_one_host(destination) && !tables.is_local(destination) {
+        policy_of(tables, work, met, config.flags & flag::PLACES != 0)
     } else {
         None
     };
@@ -244,54 +262,61 @@ pub fn judge<P: Packet, T: Tables>(
         tables.count(Counter::Uncovered);
         return Outcome::Pass(Code::Pass);
     };
-    let queue = queue_of(&work.key.inside, config.queues);
-    let bypass = config.flags & flag::BYPASS != 0;
-    let alive = tables.is_alive(queue, now, config.heartbeat_limit);
-    // Where the inside host's policy may be another than the one that was found, its own interface
-    // enforces it.
-    let enforces = !bypass && alive && !(places && matches!(side, Side::OutsideIngress));
-
-    let called = flow::is_called(tables, work, side, now);
-    let verdict = tables.verdict(&work.key);
-    let known = known::known(tables, policy, work, verdict, called);
-    let entry = known::action(tables, policy, work, &known, called);
-    let ambiguous = known.kind == kind::AMBIGUOUS;
-    if enforces {
-        work.entry = entry;
-    }
-    work.session = known.session;
-    let stops = enforces && entry.action >= action::REJECT;
-    let watched = known.kind == kind::SKYPE && !stops;
-    let later = first.is_some();
-    let candidate = flow::update(
-        packet, side, met, now, config, later, called, verdict, watched, tables, work,
-    );
-    let wanted = candidate || first == Some(Code::Inspect(queue).number());
-
-    // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
-    let outcome = if stops && !(wanted && ambiguous) {
-        stopped(tables, side, work.entry.action)
-    } else if enforces && first == Some(Code::Drop.number()) {
-        tables.count(Counter::Throttled);
-        Outcome::Drop
-    } else if work.entry.action == action::THROTTLE
-        && side.counts()
-        && !has_room(packet, side, now, policy, tables, work)
-    {
-        tables.count(Counter::Throttled);
-        Outcome::Drop
-    } else if !wanted {
-        Outcome::Pass(Code::Pass)
-    } else if alive {
-        tables.count(Counter::Tagged);
-        Outcome::Pass(Code::Inspect(queue))
-    } else if bypass || config.flags & flag::CLOSED == 0 {
-        tables.count(Counter::Unjudged);
-        Outcome::Pass(Code::Pass)
-    } else {
-        tables.count(Counter::Refused);
-        Outcome::Drop
+    let policy = PolicyEntry {
+        index: tables.forget(u32::from(policy.index)) as u16,
+        flags: tables.forget(u32::from(policy.flags)) as u16,
+        subnet: policy.subnet,
     };
+    let queue = queue_of(&work.key.inside, config.queues);
+    if tables.is_alive(queue, now, config.heartbeat_limit) {
+        facts |= fact::ALIVE;
+        // Where the inside host's policy may be another than the one that was found, its own
+        // interface enforces it.
+        let elsewhere = matches!(side, Side::OutsideIngress) && config.flags & flag::PLACES != 0;
+        if config.flags & flag::BYPASS == 0 && !elsewhere {
+            facts |= fact::ENFORCES;
+        }
+    }
+    if flow::is_called(tables, work, side, now) {
+        facts |= fact::CALLED;
+    }
+    let facts = tables.forget(facts);
+
+    let own = tables.verdict(&work.key).unwrap_or_default();
+    let known = known::known(tables, policy, work, own, facts & fact::CALLED != 0);
+    let known = Verdict {
+        kind: tables.forget(u32::from(known.kind)) as u8,
+        role: tables.forget(u32::from(known.role)) as u8,
+        ..known
+    };
+    work.session = known.session;
+    let entry = known::action(tables, policy, work, &known, facts & fact::CALLED != 0);
+    let mut more_facts = facts;
+    if facts & fact::ENFORCES != 0 {
+        work.entry = entry;
+        if entry.action >= action::REJECT {
+            more_facts |= fact::STOPS;
+        }
+        if entry.action == action::THROTTLE {
+            more_facts |= fact::THROTTLES;
+        }
+    }
+    if known.kind == kind::AMBIGUOUS {
+        more_facts |= fact::AMBIGUOUS;
+    } else if known.kind == kind::SKYPE {
+        more_facts |= fact::SKYPE;
+    }
+    let facts = tables.forget(more_facts);
+    let request = flow::Request::of(tables, own);
+    let mut more_facts = facts;
+    if flow::update(packet, side, met, now, config, facts, request, tables, work) {
+        more_facts |= fact::WANTED;
+    }
+    let facts = tables.forget(more_facts);
+
+    let outcome = outcome(
+        packet, side, now, config, policy, facts, queue, tables, work,
+    );
     if let Fragment::First(_) = work.headers.fragment {
         let state = FragmentState {
             source_port,
@@ -315,15 +340,79 @@ pub fn judge<P: Packet, T: Tables>(
     outcome
 }
 
-/// The end of a packet that its policy stops.
+/// What is known of the packet at hand, as bits of one number.
+mod fact {
+    /// It is a later fragment.
+    pub(super) const LATER: u32 = 1;
+    /// Its first fragment went up.
+    pub(super) const INSPECTED: u32 = 1 << 1;
+    /// Its first fragment was dropped.
+    pub(super) const REFUSED: u32 = 1 << 2;
+    /// Someone judges.
+    pub(super) const ALIVE: u32 = 1 << 3;
+    /// What the policy says is done here.
+    pub(super) const ENFORCES: u32 = 1 << 4;
+    /// The outside end opened the flow.
+    pub(super) const CALLED: u32 = 1 << 5;
+    /// The policy stops it.
+    pub(super) const STOPS: u32 = 1 << 6;
+    /// Budgets are to be obeyed.
+    pub(super) const THROTTLES: u32 = 1 << 7;
+    /// Its flow is ambiguous.
+    pub(super) const AMBIGUOUS: u32 = 1 << 8;
+    /// Its flow is Skype's.
+    pub(super) const SKYPE: u32 = 1 << 9;
+    /// It is a candidate for user space.
+    pub(super) const WANTED: u32 = 1 << 10;
+}
+
+/// What becomes of a packet of which these facts are known.
 #[inline(always)]
-fn stopped<T: Tables>(tables: &mut T, side: Side, action: u8) -> Outcome {
-    // Behind the routing there is no firewall left that could answer.
-    if action == action::REJECT && !matches!(side, Side::InsideEgress) {
-        tables.count(Counter::Rejected);
-        Outcome::Pass(Code::Reject)
-    } else {
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined, as the caller; a struct would spill to the kernel's stack"
+)]
+fn outcome<P: Packet, T: Tables>(
+    packet: &P,
+    side: Side,
+    now: u64,
+    config: &GateConfig,
+    policy: PolicyEntry,
+    facts: u32,
+    queue: u8,
+    tables: &mut T,
+    work: &mut Work,
+) -> Outcome {
+    let wanted = facts & (fact::WANTED | fact::INSPECTED) != 0;
+    // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
+    if facts & fact::STOPS != 0 && !(wanted && facts & fact::AMBIGUOUS != 0) {
+        // Behind the routing there is no firewall left that could answer.
+        if work.entry.action == action::REJECT && !matches!(side, Side::InsideEgress) {
+            tables.count(Counter::Rejected);
+            return Outcome::Pass(Code::Reject);
+        }
         tables.count(Counter::Dropped);
+        return Outcome::Drop;
+    }
+    let refused = fact::REFUSED | fact::ENFORCES;
+    if facts & refused == refused
+        || (facts & fact::THROTTLES != 0
+            && side.counts()
+            && !has_room(packet, side, now, policy, tables, work))
+    {
+        tables.count(Counter::Throttled);
+        return Outcome::Drop;
+    }
+    if !wanted {
+        Outcome::Pass(Code::Pass)
+    } else if facts & fact::ALIVE != 0 {
+        tables.count(Counter::Tagged);
+        Outcome::Pass(Code::Inspect(queue))
+    } else if config.flags & (flag::BYPASS | flag::CLOSED) != flag::CLOSED {
+        tables.count(Counter::Unjudged);
+        Outcome::Pass(Code::Pass)
+    } else {
+        tables.count(Counter::Refused);
         Outcome::Drop
     }
 }
@@ -350,13 +439,14 @@ fn has_room<P: Packet, T: Tables>(
 
 /// Where the inside host is met, as far as this side can tell.
 #[inline(always)]
-fn met_of(side: Side, of_interface: Met, tag: u16) -> Met {
+fn met_of<T: Tables>(tables: &mut T, side: Side, of_interface: Met, tag: u16) -> Met {
     if matches!(side, Side::OutsideIngress) {
         return Met::default();
     }
+    let vlan = if tag != 0 { tag } else { of_interface.vlan };
     Met {
         interface: of_interface.interface,
-        vlan: if tag != 0 { tag } else { of_interface.vlan },
+        vlan: tables.forget(u32::from(vlan)) as u16,
     }
 }
 

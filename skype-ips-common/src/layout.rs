@@ -217,7 +217,7 @@ pub struct Verdict {
     pub confidence: u8,
     /// Payload packets wanted unfiltered, 0 to 16.
     pub more: u8,
-    /// Changes with each request, so that the gate honours one once.
+    /// Changes with each request, so that the gate honours one once; 0 is none.
     pub more_request: u8,
     /// Zero.
     pub reserved: u16,

@@ -63,11 +63,11 @@ pub fn skype_ips_xdp(context: XdpContext) -> u32 {
     let Some(head) = Head::of_xdp(&context) else {
         return xdp_action::XDP_PASS;
     };
-    let Some(work) = work(Hook::Xdp) else {
+    let Some((work, word)) = work(Hook::Xdp) else {
         return xdp_action::XDP_PASS;
     };
     let side = ingress_side(interface);
-    match classify(&head, side, interface, config, Hook::Xdp, work) {
+    match classify(&head, side, interface, config, Hook::Xdp, work, word) {
         Outcome::Drop => {
             log(&context, "drop");
             xdp_action::XDP_DROP
@@ -115,7 +115,7 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
         set_dscp(&context, &head, link(interface), dscp);
         return TC_ACT_UNSPEC;
     }
-    let Some(work) = work(hook) else {
+    let Some((work, word)) = work(hook) else {
         return TC_ACT_UNSPEC;
     };
     match classify(
@@ -125,6 +125,7 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
         config,
         hook,
         work,
+        word,
     ) {
         Outcome::Drop => {
             log(&context, "drop");
@@ -158,11 +159,11 @@ pub fn skype_ips_egress(context: TcContext) -> i32 {
     let Some(head) = Head::of_skb(&context, Hook::Egress) else {
         return TC_ACT_UNSPEC;
     };
-    let Some(work) = work(Hook::Egress) else {
+    let Some((work, word)) = work(Hook::Egress) else {
         return TC_ACT_UNSPEC;
     };
     let side = Side::InsideEgress;
-    match classify(&head, side, interface, config, Hook::Egress, work) {
+    match classify(&head, side, interface, config, Hook::Egress, work, word) {
         Outcome::Drop => {
             log(&context, "drop");
             TC_ACT_SHOT
@@ -215,6 +216,7 @@ fn classify(
     config: &GateConfig,
     hook: Hook,
     work: &mut Work,
+    word: *mut u32,
 ) -> Outcome {
     // SAFETY: the helper takes no arguments and has no preconditions.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
@@ -226,7 +228,7 @@ fn classify(
         interface.met,
         now,
         config,
-        &mut KernelTables::new(hook, config),
+        &mut KernelTables::new(hook, config, word),
         work,
     )
 }

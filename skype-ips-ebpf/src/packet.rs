@@ -15,18 +15,23 @@ use skype_ips_common::parse::{HEAD_LEN, Packet, VLAN_BITS};
 pub(crate) struct Scratch {
     bytes: [u8; HEAD_LEN as usize + 8],
     work: Work,
+    word: u32,
+    /// Never used. Older verifiers (Linux 6.1) forget that an offset was compared with `HEAD_LEN` where
+    /// the compiler takes it from the stack once more, and count with the longest extension header
+    /// (2048 bytes): what they think possible then lies inside as well.
+    room: [u8; 4096],
 }
 
 /// One head per hook and CPU: a program isn't interrupted by one of the same hook.
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(Hook::ALL.len() as u32, 0);
 
-/// The gate's working memory for a hook.
+/// The gate's working memory for a hook, and a word for [`crate::tables::KernelTables`].
 #[inline(always)]
-pub(crate) fn work(hook: Hook) -> Option<&'static mut Work> {
+pub(crate) fn work(hook: Hook) -> Option<(&'static mut Work, *mut u32)> {
     let scratch = SCRATCH.get_ptr_mut(hook as u32)?;
     // SAFETY: the slot is this CPU's and this hook's own, and each program asks for it once.
-    Some(unsafe { &mut (*scratch).work })
+    Some(unsafe { (&mut (*scratch).work, &raw mut (*scratch).word) })
 }
 
 /// The head of the packet being judged.

@@ -13,7 +13,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use skype_ips_common::bucket;
-use skype_ips_common::gate::Tables;
+use skype_ips_common::gate::{Tables, Work};
 use skype_ips_common::layout::{
     ACTION_ROWS, ActionEntry, Address, BucketKey, BucketState, BudgetEntry, CLASSES, Counter,
     EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig, Hook, Interface,
@@ -79,15 +79,17 @@ pub(crate) fn interface(ifindex: u32) -> Option<&'static Interface> {
 pub(crate) struct KernelTables {
     hook: Hook,
     half: u32,
+    /// A word of this CPU's and this hook's own.
+    word: *mut u32,
 }
 
 impl KernelTables {
     #[inline(always)]
-    pub(crate) fn new(hook: Hook, config: &GateConfig) -> Self {
+    pub(crate) fn new(hook: Hook, config: &GateConfig, word: *mut u32) -> Self {
         // Read once: the daemon may change it at any time.
         // SAFETY: a valid, aligned field of the daemon's.
         let half = unsafe { core::ptr::read_volatile(&raw const config.half) } & 1;
-        Self { hook, half }
+        Self { hook, half, word }
     }
 }
 
@@ -246,6 +248,23 @@ impl Tables for KernelTables {
     fn insert_fragment(&mut self, key: &FragmentKey, state: &FragmentState) {
         // As for flows.
         let _ = FRAGMENTS.insert(key, state, 0);
+    }
+
+    #[inline(always)]
+    fn forget(&mut self, bits: u32) -> u32 {
+        // The verifier follows what is in registers and on the stack, not what is in tables.
+        // SAFETY: nobody else uses the word while the program runs.
+        unsafe {
+            core::ptr::write_volatile(self.word, bits);
+            core::ptr::read_volatile(self.word)
+        }
+    }
+
+    #[inline(always)]
+    fn again<'a>(&mut self, work: &'a mut Work) -> &'a mut Work {
+        let work: *mut Work = work;
+        // SAFETY: a valid, aligned, initialised local, which holds the one reference that there is.
+        unsafe { &mut *core::ptr::read_volatile(&raw const work) }
     }
 
     #[inline(always)]

@@ -2,12 +2,12 @@
 
 use super::{
     HANDSHAKE, MAX_MORE, Side, TCP_CANDIDATES, TCP_EARLY, TCP_OPENING, TCP_OVERTAKEN, Tables,
-    UDP_CANDIDATES, UDP_GAP, WATCHED_EVERY, WATCHED_FROM, Work,
+    UDP_CANDIDATES, UDP_GAP, WATCHED_EVERY, WATCHED_FROM, Work, fact,
 };
 use crate::layout::{
     FlowState, GateConfig, INBOUND, LARGE, Met, OUTBOUND, TCP, UDP, Verdict, kind, opening, stage,
 };
-use crate::parse::{ACK, Packet, SYN};
+use crate::parse::{ACK, HEAD_LEN, Packet, SYN};
 use crate::prefilter;
 
 /// Whether the outside end opened the flow, as far as this packet's arrival tells: with its SYN, or with
@@ -29,6 +29,32 @@ pub(super) fn is_called<T: Tables>(tables: &mut T, work: &Work, side: Side, now:
     }
 }
 
+/// What user space has said of the flow, as far as it changes what goes up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    kind: u8,
+    more: u8,
+    number: u8,
+}
+
+impl Request {
+    #[inline(always)]
+    pub(super) fn of<T: Tables>(tables: &mut T, own: Verdict) -> Self {
+        let more = if own.more > MAX_MORE {
+            MAX_MORE
+        } else {
+            own.more
+        };
+        let (kind, more, number) = (own.kind as u32, more as u32, own.more_request as u32);
+        let bits = tables.forget(kind | more << 8 | number << 16);
+        Self {
+            kind: bits as u8,
+            more: (bits >> 8) as u8,
+            number: (bits >> 16) as u8,
+        }
+    }
+}
+
 /// Brings the flow's state up to date and says whether the packet is a candidate for user space;
 /// `work.unopened` says whether whoever passes first has opened it.
 #[inline(always)]
@@ -42,10 +68,8 @@ pub(super) fn update<P: Packet, T: Tables>(
     met: Met,
     now: u64,
     config: &GateConfig,
-    later: bool,
-    called: bool,
-    verdict: Option<Verdict>,
-    watched: bool,
+    facts: u32,
+    request: Request,
     tables: &mut T,
     work: &mut Work,
 ) -> bool {
@@ -62,6 +86,9 @@ pub(super) fn update<P: Packet, T: Tables>(
         tables.insert_flow(&work.key, &work.fresh);
     }
     work.unopened = 0;
+    // All headers that are read end before twice the head: said once more, for the verifier has not
+    // kept it.
+    let offset = tables.forget(headers.payload_offset) & (2 * HEAD_LEN - 1);
     let Some(flow) = tables.flow(&work.key) else {
         return false;
     };
@@ -91,7 +118,7 @@ pub(super) fn update<P: Packet, T: Tables>(
     }
     flow.last_seen = now;
     if flow.opened == 0 && (headers.protocol == UDP || headers.tcp_flags & SYN != 0) {
-        flow.called = u8::from(called);
+        flow.called = u8::from(facts & fact::CALLED != 0);
         // A UDP packet that ends here opens nothing: the caller has the last word.
         flow.opened = u8::from(headers.protocol == TCP);
         work.unopened = u8::from(headers.protocol == UDP);
@@ -126,7 +153,7 @@ pub(super) fn update<P: Packet, T: Tables>(
     }
     // Outbound packets are counted where they can be sent up, in every driver.
     let sent = *packets;
-    let due = watched
+    let due = facts & (fact::SKYPE | fact::STOPS) == fact::SKYPE
         && direction == OUTBOUND
         && sent >= WATCHED_FROM
         && (sent & (sent - 1) == 0 || sent & (WATCHED_EVERY - 1) == 0);
@@ -139,31 +166,29 @@ pub(super) fn update<P: Packet, T: Tables>(
         }
         return false;
     }
-    if let Some(verdict) = verdict {
-        if verdict.kind == kind::OPEN {
-            if verdict.more_request != flow.more_request {
-                flow.more_request = verdict.more_request;
-                flow.more = if verdict.more > MAX_MORE {
-                    MAX_MORE
-                } else {
-                    verdict.more
-                };
-            }
-        } else if verdict.kind != kind::AMBIGUOUS {
-            flow.stage = stage::KNOWN;
+    if request.kind == kind::OPEN {
+        if request.number != 0 && request.number != flow.more_request {
+            flow.more_request = request.number;
+            flow.more = request.more;
         }
+    } else if request.kind != kind::AMBIGUOUS {
+        flow.stage = stage::KNOWN;
     }
     if due {
         return true;
     }
-    if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
+    if flow.stage != stage::INSPECT
+        || facts & fact::LATER != 0
+        || headers.payload_len == 0
+        || !side.sends_up()
+    {
         return false;
     }
     let mut wanted = flow.more > 0;
     if wanted {
         flow.more -= 1;
     }
-    let (offset, len) = (headers.payload_offset, headers.payload_len);
+    let len = headers.payload_len;
     // Of what comes in, nobody asks where to.
     let to = if direction == OUTBOUND {
         work.key.outside_port
@@ -179,8 +204,7 @@ pub(super) fn update<P: Packet, T: Tables>(
             | prefilter::udp_of_port(packet, source, destination, offset, len);
         let fits = found & config.predicates;
         // Checks of an ambiguous flow go up for as long as it lasts.
-        let endless = fits & prefilter::UDP_STUN != 0
-            && matches!(verdict, Some(verdict) if verdict.kind == kind::AMBIGUOUS);
+        let endless = fits & prefilter::UDP_STUN != 0 && request.kind == kind::AMBIGUOUS;
         if fits == 0 || (*tagged >= UDP_CANDIDATES && !endless) {
             return false;
         }

@@ -18,7 +18,7 @@ const LISTENER: Verdict = Verdict {
     reserved2: 0,
 };
 
-/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one port,
+/// What is known of the flow (`own`), else of its endpoint (all UDP of a Skype client leaves from one port,
 /// and it listens there on TCP), which tells more than that the flow is ambiguous. Its `kind` is that
 /// of neither Skype nor what is ambiguous where nothing is known.
 #[inline(always)]
@@ -26,13 +26,9 @@ pub(super) fn known<T: Tables>(
     tables: &mut T,
     policy: PolicyEntry,
     work: &Work,
-    verdict: Option<Verdict>,
+    own: Verdict,
     called: bool,
 ) -> Verdict {
-    let own = match verdict {
-        Some(verdict) => verdict,
-        None => Verdict::default(),
-    };
     if own.kind == kind::SKYPE {
         return own;
     }

@@ -59,7 +59,14 @@ impl Gateway {
         let shared = Arc::new(setup.share(&firewall, queues.len(), standing.clone()));
         set_outside_addresses(&shared, &setup.hooks, &own);
         setup.warn_of_what_cannot_be_judged();
-        let gates = gates(queues.len(), programs.as_ref(), compiled, gate_config)?;
+        let user_gate = programs.is_none().then(|| {
+            Arc::new(Mutex::new(UserGate {
+                tables: MemoryTables::with_room(compiled, USER_FLOWS),
+                config: gate_config,
+                work: Work::default(),
+            }))
+        });
+        let gates = gates(queues.len(), programs.as_ref(), user_gate.as_ref())?;
         let (requests, queries) = requests::channels(queues.len());
         let (hook, watched) = (setup.settings.hook, !setup.classified && setup.open);
         let hooks = setup.hooks;
@@ -79,6 +86,7 @@ impl Gateway {
             shared,
             programs: Mutex::new(programs),
             gate_config: Mutex::new(gate_config),
+            user_gate,
             hooked: Vec::new(),
             firewall: Mutex::new(firewall),
             shards: Mutex::default(),
@@ -345,19 +353,17 @@ const USER_FLOWS: usize = 262_144;
 fn gates(
     queues: usize,
     programs: Option<&Programs>,
-    compiled: &Compiled,
-    config: GateConfig,
+    user: Option<&Arc<Mutex<UserGate>>>,
 ) -> Result<Vec<Gate>, BpfError> {
-    let user = Arc::new(Mutex::new(UserGate {
-        tables: MemoryTables::with_room(compiled, USER_FLOWS),
-        config,
-        work: Work::default(),
-    }));
-    let gate = |_| match programs {
-        Some(programs) => Ok(Gate::Kernel(Box::new(programs.shard_tables()?))),
-        None => Ok(Gate::User(user.clone())),
+    let gate = |_| match (programs, user) {
+        (Some(programs), _) => Some(
+            programs
+                .shard_tables()
+                .map(|tables| Gate::Kernel(Box::new(tables))),
+        ),
+        (None, user) => Some(Ok(Gate::User(user?.clone()))),
     };
-    (0..queues).map(gate).collect()
+    (0..queues).filter_map(gate).collect()
 }
 
 /// Whether the kernel checks that a packet's source is reached through the interface it came on.
