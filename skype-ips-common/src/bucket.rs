@@ -9,6 +9,22 @@ use crate::layout::BudgetEntry;
 /// Binary places of [`BudgetEntry::cost`].
 pub const COST_SHIFT: u32 = 16;
 
+/// Nanoseconds that `bytes` take at a budget's rate, rounded up.
+#[inline(always)]
+pub const fn cost(bytes: u32, budget: &BudgetEntry) -> u64 {
+    // In two parts, since the product of both would not fit at the lowest rates. No packet takes
+    // longer than at 2 bits a second, so that this one fits at any.
+    let whole = budget.cost >> COST_SHIFT;
+    let whole = if whole > u32::MAX as u64 {
+        u32::MAX as u64
+    } else {
+        whole
+    };
+    let parts = budget.cost & ((1 << COST_SHIFT) - 1);
+    let of_parts = (bytes as u64 * parts + ((1 << COST_SHIFT) - 1)) >> COST_SHIFT;
+    (bytes as u64 * whole).saturating_add(of_parts)
+}
+
 /// The time at which the bucket is full again once a packet of `bytes` (on the wire, all segments
 /// together) has passed at `now`; `None` if it has no room for it.
 ///
@@ -24,12 +40,8 @@ pub const fn admit(
     segments: u32,
     budget: &BudgetEntry,
 ) -> Option<u64> {
-    let cost = (bytes as u64)
-        .saturating_mul(budget.cost)
-        .saturating_add((1 << COST_SHIFT) - 1)
-        >> COST_SHIFT;
     let from = if full_at > now { full_at } else { now };
-    let filled = from.saturating_add(cost);
+    let filled = from.saturating_add(cost(bytes, budget));
     let most = if full_at > now {
         budget.burst
     } else if segments > 1 {
@@ -43,3 +55,6 @@ pub const fn admit(
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The decision on each packet: pass, send up, or drop.
+//! The decision on each packet: pass, send up, hand over to be rejected, or drop.
 //!
 //! ```text
 //!            SYN, or UDP after a gap                 user space has said all it will,
@@ -9,14 +9,17 @@
 //! Generic over packet access and tables, so that the eBPF program and the replay driver run the
 //! same code. It does no I/O and takes the time as an argument.
 
+mod flow;
+mod known;
+mod throttle;
+
 use crate::layout::{
-    ANYWHERE, ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey,
-    FragmentState, GateConfig, INBOUND, LARGE, OUTBOUND, PolicyEntry, TCP, UDP, Verdict, action,
-    flag, kind, opening, queue_of, stage,
+    ANYWHERE, ActionEntry, Address, BucketKey, BudgetEntry, Counter, EXEMPT, EndpointKey, FlowKey,
+    FlowState, FragmentKey, FragmentState, GateConfig, Met, PolicyEntry, Verdict, action, flag,
+    kind, queue_of,
 };
 use crate::mark::Code;
-use crate::parse::{ACK, Fragment, Headers, Link, Packet, Refusal, SYN, read_headers};
-use crate::prefilter;
+use crate::parse::{Fragment, Headers, Link, Packet, Refusal, read_headers};
 
 /// Candidate payloads sent up per direction of a TCP flow that begin with the stream's first byte:
 /// an opening and its retransmissions.
@@ -73,8 +76,9 @@ impl Side {
     }
 }
 
-/// The tables, as the gate uses them. Policy, verdicts, endpoints, actions and local addresses are
-/// written by user space only; flows, fragments and counters by the gate only.
+/// The tables, as the gate uses them. Policy, verdicts, endpoints, actions, budgets, ports, proxies and
+/// local addresses are written by user space only; flows, fragments, buckets and counters by the gate
+/// only.
 pub trait Tables {
     /// The policy of the longest prefix at a place ([`crate::layout::PolicyKey`]).
     fn policy(&mut self, place: u32, inside: &Address) -> Option<PolicyEntry>;
@@ -87,6 +91,26 @@ pub trait Tables {
     /// What to do with what `verdict` says on a [`crate::layout::path`] under a policy, held to what
     /// the confidence suffices for.
     fn action(&mut self, policy: PolicyEntry, verdict: &Verdict, path: u8) -> ActionEntry;
+    /// Whether a policy says that Skype listens on this TCP port.
+    fn is_port(&mut self, policy: u16, port: u16) -> bool;
+    /// Whether a policy names this proxy.
+    fn is_proxy(&mut self, policy: u16, address: &Address, port: u16) -> bool;
+    /// The budget at a place of the budget table.
+    fn budget(&mut self, place: u16) -> Option<BudgetEntry>;
+    /// Charges a bucket for `bytes` in so many segments if it has room for them
+    /// ([`crate::bucket::admit`]), else counts them as refused.
+    fn charge(
+        &mut self,
+        key: &BucketKey,
+        budget: &BudgetEntry,
+        now: u64,
+        bytes: u32,
+        segments: u32,
+    ) -> bool;
+    /// Gives back what a bucket was charged for `bytes`.
+    fn refund(&mut self, key: &BucketKey, budget: &BudgetEntry, bytes: u32);
+    /// The time of a charge, as exact as the clock gets; `now` is that of the packet.
+    fn time_of_charge(&mut self, now: u64) -> u64;
     /// The flow's state.
     fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState>;
     /// Remembers a new flow; a table that takes no more forgets it at once.
@@ -97,6 +121,18 @@ pub trait Tables {
     fn insert_fragment(&mut self, key: &FragmentKey, state: &FragmentState);
     /// Adds one to a counter of the hook that this runs in.
     fn count(&mut self, counter: Counter);
+    /// The same bits. The kernel's verifier then knows nothing of them any more: it follows each path on
+    /// which it knows another thing apart, up to a limit.
+    #[inline(always)]
+    fn forget(&mut self, bits: u32) -> u32 {
+        bits
+    }
+    /// The same memory. The compiler then takes what it needs from there, and not from where it had it
+    /// before, where the verifier would know it: see [`Self::forget`].
+    #[inline(always)]
+    fn again<'a>(&mut self, work: &'a mut Work) -> &'a mut Work {
+        work
+    }
     /// Whether the queue's thread has given a sign of life within `limit` nanoseconds.
     fn is_alive(&mut self, queue: u8, now: u64, limit: u64) -> bool;
 }
@@ -119,6 +155,13 @@ pub struct Work {
     endpoint: EndpointKey,
     fragment: FragmentKey,
     fresh: FlowState,
+    /// What is done with the packet.
+    entry: ActionEntry,
+    /// As in [`Verdict`].
+    session: u32,
+    bucket: BucketKey,
+    /// 1 if whoever passes first has opened the flow.
+    unopened: u8,
 }
 
 impl Work {
@@ -131,9 +174,16 @@ impl Work {
     pub const fn headers(&self) -> &Headers {
         &self.headers
     }
+
+    /// What was done with the packet last judged, and why it passes or not: of what passes also the
+    /// bits of the mark and the code point to write. All zeros where nothing is enforced.
+    pub const fn entry(&self) -> &ActionEntry {
+        &self.entry
+    }
 }
 
-/// Judges one packet at time `now`, nanoseconds of a clock that doesn't go backwards.
+/// Judges one packet at time `now`, nanoseconds of a clock that doesn't go backwards. `met` is the
+/// interface's: what the packet's own tag says goes before it.
 #[inline(always)]
 #[expect(
     clippy::too_many_arguments,
@@ -144,6 +194,7 @@ pub fn judge<P: Packet, T: Tables>(
     link: Link,
     side: Side,
     zone: u16,
+    met: Met,
     now: u64,
     config: &GateConfig,
     tables: &mut T,
@@ -151,6 +202,7 @@ pub fn judge<P: Packet, T: Tables>(
 ) -> Outcome {
     tables.count(Counter::Packets);
     work.key.protocol = 0;
+    work.entry = ActionEntry::default();
     if let Err(refusal) = read_headers(packet, link, &mut work.headers) {
         tables.count(match refusal {
             Refusal::Foreign => Counter::Uncovered,
@@ -158,39 +210,31 @@ pub fn judge<P: Packet, T: Tables>(
         });
         return Outcome::Pass(Code::Pass);
     }
+    let work = tables.again(work);
     let headers = &work.headers;
-    let inside = if side.outbound() {
-        &headers.source
-    } else {
-        &headers.destination
-    };
-    let covered = if is_one_host(&headers.destination) && !tables.is_local(&headers.destination) {
-        tables.policy(ANYWHERE, inside)
-    } else {
-        None
-    };
-    let Some(policy) = covered else {
-        tables.count(Counter::Uncovered);
-        return Outcome::Pass(Code::Pass);
-    };
     work.fragment.source = headers.source;
     work.fragment.destination = headers.destination;
     work.fragment.protocol = u32::from(headers.protocol);
     // Ports and code of a later fragment are those of the first.
-    let (source_port, destination_port, first) = match headers.fragment {
-        Fragment::Whole => (headers.source_port, headers.destination_port, None),
-        Fragment::First(id) => {
-            work.fragment.id = id;
-            (headers.source_port, headers.destination_port, None)
+    let (mut source_port, mut destination_port) = (headers.source_port, headers.destination_port);
+    let mut facts = 0;
+    if let Fragment::First(id) | Fragment::Later(id) = headers.fragment {
+        work.fragment.id = id;
+    }
+    if let Fragment::Later(_) = headers.fragment {
+        let Some(first) = tables.fragment(&work.fragment) else {
+            return Outcome::Pass(Code::Pass);
+        };
+        (source_port, destination_port) = (first.source_port, first.destination_port);
+        facts |= fact::LATER;
+        if let Code::Inspect(_) = Code::from_number(first.code) {
+            facts |= fact::INSPECTED;
         }
-        Fragment::Later(id) => {
-            work.fragment.id = id;
-            match tables.fragment(&work.fragment) {
-                Some(first) => (first.source_port, first.destination_port, Some(first.code)),
-                None => return Outcome::Pass(Code::Pass),
-            }
+        if first.code == Code::Drop.number() {
+            facts |= fact::REFUSED;
         }
-    };
+    }
+    let mut facts = tables.forget(facts);
     let key = &mut work.key;
     key.zone = zone;
     key.protocol = headers.protocol;
@@ -205,48 +249,251 @@ pub fn judge<P: Packet, T: Tables>(
     work.endpoint.protocol = key.protocol;
     work.endpoint.port = key.inside_port;
     work.endpoint.inside = key.inside;
-    let queue = queue_of(&key.inside, config.queues);
-    let bypass = config.flags & flag::BYPASS != 0;
-    let alive = tables.is_alive(queue, now, config.heartbeat_limit);
 
-    let verdict = tables.verdict(&work.key);
-    // Connections that an inside host opens leave from any port; only those to it say whose it is.
-    let opens = work.headers.tcp_flags & (SYN | ACK) == SYN;
-    let of_endpoint = work.key.protocol == UDP || (opens && !side.outbound());
-    let said = known_action(tables, policy, work, of_endpoint, verdict);
-    let drop = !bypass && alive && said & DROPS != 0;
-    let watched = said & IS_SKYPE != 0 && !drop;
-    let later = first.is_some();
-    let candidate = update(
-        packet, side, now, config, later, verdict, watched, tables, work,
+    let met = met_of(tables, side, met, work.headers.vlan);
+    let destination = &work.headers.destination;
+    let covered = if is_one_host(destination) && !tables.is_local(destination) {
+        policy_of(tables, work, met, config.flags & flag::PLACES != 0)
+    } else {
+        None
+    };
+    let Some(policy) = covered else {
+        work.key.protocol = 0;
+        tables.count(Counter::Uncovered);
+        return Outcome::Pass(Code::Pass);
+    };
+    let policy = PolicyEntry {
+        index: tables.forget(u32::from(policy.index)) as u16,
+        flags: tables.forget(u32::from(policy.flags)) as u16,
+        subnet: policy.subnet,
+    };
+    let queue = queue_of(&work.key.inside, config.queues);
+    if tables.is_alive(queue, now, config.heartbeat_limit) {
+        facts |= fact::ALIVE;
+        // Where the inside host's policy may be another than the one that was found, its own
+        // interface enforces it.
+        let elsewhere = matches!(side, Side::OutsideIngress) && config.flags & flag::PLACES != 0;
+        if config.flags & flag::BYPASS == 0 && !elsewhere {
+            facts |= fact::ENFORCES;
+        }
+    }
+    if flow::is_called(tables, work, side, now) {
+        facts |= fact::CALLED;
+    }
+    let facts = tables.forget(facts);
+
+    let own = tables.verdict(&work.key).unwrap_or_default();
+    let known = known::known(tables, policy, work, own, facts & fact::CALLED != 0);
+    let known = Verdict {
+        kind: tables.forget(u32::from(known.kind)) as u8,
+        role: tables.forget(u32::from(known.role)) as u8,
+        ..known
+    };
+    work.session = known.session;
+    let entry = known::action(tables, policy, work, &known, facts & fact::CALLED != 0);
+    let mut more_facts = facts;
+    if facts & fact::ENFORCES != 0 {
+        work.entry = entry;
+        if entry.action >= action::REJECT {
+            more_facts |= fact::STOPS;
+        }
+        if entry.action == action::THROTTLE {
+            more_facts |= fact::THROTTLES;
+        }
+    }
+    if known.kind == kind::AMBIGUOUS {
+        more_facts |= fact::AMBIGUOUS;
+    } else if known.kind == kind::SKYPE {
+        more_facts |= fact::SKYPE;
+    }
+    let facts = tables.forget(more_facts);
+    let request = flow::Request::of(tables, own);
+    let mut more_facts = facts;
+    if flow::update(packet, side, met, now, config, facts, request, tables, work) {
+        more_facts |= fact::WANTED;
+    }
+    let facts = tables.forget(more_facts);
+
+    let outcome = outcome(
+        packet, side, now, config, policy, facts, queue, tables, work,
     );
-    let wanted = candidate || first == Some(Code::Inspect(queue).number());
+    if let Fragment::First(_) = work.headers.fragment {
+        let state = FragmentState {
+            source_port,
+            destination_port,
+            code: match outcome {
+                Outcome::Pass(code) => code.number(),
+                // Without it the rest is of no use, and must not pass by the budget.
+                Outcome::Drop => Code::Drop.number(),
+            },
+        };
+        tables.insert_fragment(&work.fragment, &state);
+    }
+    let passes = matches!(outcome, Outcome::Pass(code) if code.number() != Code::Reject.number());
+    if work.unopened != 0
+        && passes
+        && side.counts()
+        && let Some(flow) = tables.flow(&work.key)
+    {
+        flow.opened = 1;
+    }
+    outcome
+}
 
+/// What is known of the packet at hand, as bits of one number.
+mod fact {
+    /// It is a later fragment.
+    pub(super) const LATER: u32 = 1;
+    /// Its first fragment went up.
+    pub(super) const INSPECTED: u32 = 1 << 1;
+    /// Its first fragment was dropped.
+    pub(super) const REFUSED: u32 = 1 << 2;
+    /// Someone judges.
+    pub(super) const ALIVE: u32 = 1 << 3;
+    /// What the policy says is done here.
+    pub(super) const ENFORCES: u32 = 1 << 4;
+    /// The outside end opened the flow.
+    pub(super) const CALLED: u32 = 1 << 5;
+    /// The policy stops it.
+    pub(super) const STOPS: u32 = 1 << 6;
+    /// Budgets are to be obeyed.
+    pub(super) const THROTTLES: u32 = 1 << 7;
+    /// Its flow is ambiguous.
+    pub(super) const AMBIGUOUS: u32 = 1 << 8;
+    /// Its flow is Skype's.
+    pub(super) const SKYPE: u32 = 1 << 9;
+    /// It is a candidate for user space.
+    pub(super) const WANTED: u32 = 1 << 10;
+}
+
+/// What becomes of a packet of which these facts are known.
+#[inline(always)]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined, as the caller; a struct would spill to the kernel's stack"
+)]
+fn outcome<P: Packet, T: Tables>(
+    packet: &P,
+    side: Side,
+    now: u64,
+    config: &GateConfig,
+    policy: PolicyEntry,
+    facts: u32,
+    queue: u8,
+    tables: &mut T,
+    work: &mut Work,
+) -> Outcome {
+    let wanted = facts & (fact::WANTED | fact::INSPECTED) != 0;
     // Of what is ambiguous, candidates go up although they end there: a name may have told by now.
-    let outcome = if drop && !(wanted && is_ambiguous(verdict)) {
+    if facts & fact::STOPS != 0 && !(wanted && facts & fact::AMBIGUOUS != 0) {
+        // Behind the routing there is no firewall left that could answer.
+        if work.entry.action == action::REJECT && !matches!(side, Side::InsideEgress) {
+            tables.count(Counter::Rejected);
+            return Outcome::Pass(Code::Reject);
+        }
         tables.count(Counter::Dropped);
-        Outcome::Drop
-    } else if !wanted {
+        return Outcome::Drop;
+    }
+    let refused = fact::REFUSED | fact::ENFORCES;
+    if facts & refused == refused
+        || (facts & fact::THROTTLES != 0
+            && side.counts()
+            && !has_room(packet, side, now, policy, tables, work))
+    {
+        tables.count(Counter::Throttled);
+        return Outcome::Drop;
+    }
+    if !wanted {
         Outcome::Pass(Code::Pass)
-    } else if alive {
+    } else if facts & fact::ALIVE != 0 {
         tables.count(Counter::Tagged);
         Outcome::Pass(Code::Inspect(queue))
-    } else if bypass || config.flags & flag::CLOSED == 0 {
+    } else if config.flags & (flag::BYPASS | flag::CLOSED) != flag::CLOSED {
         tables.count(Counter::Unjudged);
         Outcome::Pass(Code::Pass)
     } else {
         tables.count(Counter::Refused);
         Outcome::Drop
-    };
-    if let (Fragment::First(_), Outcome::Pass(code)) = (work.headers.fragment, outcome) {
-        let state = FragmentState {
-            source_port,
-            destination_port,
-            code: code.number(),
-        };
-        tables.insert_fragment(&work.fragment, &state);
     }
-    outcome
+}
+
+/// Whether the budgets have room for the packet, which they are charged then.
+#[inline(always)]
+fn has_room<P: Packet, T: Tables>(
+    packet: &P,
+    side: Side,
+    now: u64,
+    policy: PolicyEntry,
+    tables: &mut T,
+    work: &mut Work,
+) -> bool {
+    let segments = packet.segments();
+    let charge = throttle::Charge {
+        now: tables.time_of_charge(now),
+        bytes: work.headers.wire_bytes(segments),
+        segments,
+        outbound: side.outbound(),
+    };
+    throttle::charge(tables, policy, work, charge)
+}
+
+/// Where the inside host is met, as far as this side can tell.
+#[inline(always)]
+fn met_of<T: Tables>(tables: &mut T, side: Side, of_interface: Met, tag: u16) -> Met {
+    if matches!(side, Side::OutsideIngress) {
+        return Met::default();
+    }
+    let vlan = if tag != 0 { tag } else { of_interface.vlan };
+    Met {
+        interface: of_interface.interface,
+        vlan: tables.forget(u32::from(vlan)) as u16,
+    }
+}
+
+/// The policy of the inside host; `None` if it is under none. Where it is not known yet in which of
+/// several places the host is, a packet to it is looked at all the same.
+#[inline(always)]
+fn policy_of<T: Tables>(
+    tables: &mut T,
+    work: &Work,
+    met: Met,
+    places: bool,
+) -> Option<PolicyEntry> {
+    let inside = &work.key.inside;
+    let mut found = None;
+    let mut unknown = false;
+    if places {
+        let met = if met.interface == 0 && met.vlan == 0 {
+            match tables.flow(&work.key) {
+                Some(flow) => flow.met,
+                None => {
+                    unknown = true;
+                    met
+                }
+            }
+        } else {
+            met
+        };
+        if let Some(place) = met.by_vlan() {
+            found = tables.policy(place, inside);
+        }
+        if found.is_none()
+            && let Some(place) = met.by_interface()
+        {
+            found = tables.policy(place, inside);
+        }
+    }
+    if found.is_none() {
+        found = tables.policy(ANYWHERE, inside);
+    }
+    match found {
+        Some(policy) if policy.index == EXEMPT => None,
+        None if unknown => Some(PolicyEntry {
+            index: EXEMPT,
+            ..PolicyEntry::default()
+        }),
+        found => found,
+    }
 }
 
 /// Neither multicast nor broadcast: only such packets are forwarded between two hosts.
@@ -259,221 +506,4 @@ fn is_one_host(address: &Address) -> bool {
     } else {
         address[0] != 0xff
     }
-}
-
-/// It is known to be Skype; the policy drops it.
-const IS_SKYPE: u8 = 1;
-const DROPS: u8 = 2;
-
-/// What is known of the flow, else of its endpoint (all UDP of a Skype client leaves from one port,
-/// and it listens there on TCP), which tells more than that the flow is ambiguous: [`IS_SKYPE`],
-/// [`DROPS`]. Bits, because of an option the compiler makes reads of what was never written.
-#[inline(always)]
-fn known_action<T: Tables>(
-    tables: &mut T,
-    policy: PolicyEntry,
-    work: &Work,
-    of_endpoint: bool,
-    verdict: Option<Verdict>,
-) -> u8 {
-    let drops = |tables: &mut T, known: &Verdict| {
-        if tables.action(policy, known, 0).action == action::DROP {
-            DROPS
-        } else {
-            0
-        }
-    };
-    if let Some(verdict) = verdict
-        && verdict.kind == kind::SKYPE
-    {
-        return IS_SKYPE | drops(tables, &verdict);
-    }
-    if of_endpoint
-        && let Some(endpoint) = tables.endpoint(&work.endpoint)
-        && endpoint.kind == kind::SKYPE
-    {
-        return IS_SKYPE | drops(tables, &endpoint);
-    }
-    match verdict {
-        Some(verdict) if verdict.kind == kind::AMBIGUOUS => drops(tables, &verdict),
-        _ => 0,
-    }
-}
-
-#[inline(always)]
-fn is_ambiguous(verdict: Option<Verdict>) -> bool {
-    matches!(verdict, Some(verdict) if verdict.kind == kind::AMBIGUOUS)
-}
-
-/// Brings the flow's state up to date and says whether the packet is a candidate for user space.
-#[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "inlined, as the caller; a struct would spill to the kernel's stack"
-)]
-fn update<P: Packet, T: Tables>(
-    packet: &P,
-    side: Side,
-    now: u64,
-    config: &GateConfig,
-    later: bool,
-    verdict: Option<Verdict>,
-    watched: bool,
-    tables: &mut T,
-    work: &mut Work,
-) -> bool {
-    let direction = if side.outbound() { OUTBOUND } else { INBOUND };
-    let headers = &work.headers;
-    let opens = headers.tcp_flags & (SYN | ACK) == SYN;
-    if tables.flow(&work.key).is_none() {
-        work.fresh = FlowState::default();
-        work.fresh.last_seen = now;
-        // A SYN of either direction is an opening: routes can be asymmetric.
-        if headers.protocol == TCP && headers.tcp_flags & SYN == 0 {
-            work.fresh.stage = stage::WATCHED;
-        }
-        tables.insert_flow(&work.key, &work.fresh);
-    }
-    let Some(flow) = tables.flow(&work.key) else {
-        return false;
-    };
-    let silent = now.saturating_sub(flow.last_seen);
-    // A SYN that is sent again, or comes after the answer to it, begins nothing new.
-    let bit = 1u8 << direction;
-    let head = if direction == OUTBOUND {
-        flow.head[0]
-    } else {
-        flow.head[1]
-    };
-    let of_this = if flow.heads & bit != 0 {
-        head == headers.tcp_seq.wrapping_add(1)
-    } else {
-        flow.heads != 0 && silent < HANDSHAKE
-    };
-    if (opens && !of_this) || (headers.protocol == UDP && silent > UDP_GAP) {
-        flow.packets = [0; 2];
-        flow.bytes = [0; 2];
-        flow.large = [0; 2];
-        flow.heads = 0;
-        flow.stage = stage::INSPECT;
-        flow.tagged = [0; 2];
-        flow.opening = [0; 2];
-        flow.more = 0;
-    }
-    flow.last_seen = now;
-    // One arm per direction: the verifier follows constant indexes best.
-    let (packets, bytes, large, head, tagged, opening) = if direction == OUTBOUND {
-        (
-            &mut flow.packets[0],
-            &mut flow.bytes[0],
-            &mut flow.large[0],
-            &mut flow.head[0],
-            &mut flow.tagged[0],
-            &mut flow.opening[0],
-        )
-    } else {
-        (
-            &mut flow.packets[1],
-            &mut flow.bytes[1],
-            &mut flow.large[1],
-            &mut flow.head[1],
-            &mut flow.tagged[1],
-            &mut flow.opening[1],
-        )
-    };
-    if side.counts() {
-        *packets = packets.wrapping_add(1);
-        *bytes = bytes.wrapping_add(u64::from(headers.ip_len));
-        *large = large.wrapping_add(u32::from(headers.payload_len >= LARGE));
-    }
-    // Outbound packets are counted where they can be sent up, in every driver.
-    let sent = *packets;
-    let due = watched
-        && direction == OUTBOUND
-        && sent >= WATCHED_FROM
-        && (sent & (sent - 1) == 0 || sent & (WATCHED_EVERY - 1) == 0);
-    if headers.tcp_flags & SYN != 0 {
-        *head = headers.tcp_seq.wrapping_add(1);
-        flow.heads |= bit;
-        // Its opening comes after all, behind a packet that overtook it.
-        if flow.stage == stage::WATCHED {
-            flow.stage = stage::INSPECT;
-        }
-        return false;
-    }
-    if let Some(verdict) = verdict {
-        if verdict.kind == kind::OPEN {
-            if verdict.more_request != flow.more_request {
-                flow.more_request = verdict.more_request;
-                flow.more = if verdict.more > MAX_MORE {
-                    MAX_MORE
-                } else {
-                    verdict.more
-                };
-            }
-        } else if verdict.kind != kind::AMBIGUOUS {
-            flow.stage = stage::KNOWN;
-        }
-    }
-    if due {
-        return true;
-    }
-    if flow.stage != stage::INSPECT || later || headers.payload_len == 0 || !side.sends_up() {
-        return false;
-    }
-    let mut wanted = flow.more > 0;
-    if wanted {
-        flow.more -= 1;
-    }
-    let (offset, len) = (headers.payload_offset, headers.payload_len);
-    // Of what comes in, nobody asks where to.
-    let to = if direction == OUTBOUND {
-        work.key.outside_port
-    } else {
-        0
-    };
-    if headers.protocol == UDP {
-        if wanted {
-            return true;
-        }
-        let (source, destination) = (headers.source_port, headers.destination_port);
-        let found = prefilter::udp(packet, offset, len, to, &config.dns_tails)
-            | prefilter::udp_of_port(packet, source, destination, offset, len);
-        let fits = found & config.predicates;
-        // Checks of an ambiguous flow go up for as long as it lasts.
-        let endless = fits & prefilter::UDP_STUN != 0 && is_ambiguous(verdict);
-        if fits == 0 || (*tagged >= UDP_CANDIDATES && !endless) {
-            return false;
-        }
-        *tagged = tagged.saturating_add(1);
-        return true;
-    }
-    let place = headers.tcp_seq.wrapping_sub(*head);
-    // Without a SYN nobody knows where the stream begins.
-    if flow.heads & bit == 0 || place >= TCP_OVERTAKEN {
-        return wanted;
-    }
-    if place == 0 {
-        let fits = prefilter::tcp_opening(packet, offset, len, to) & config.predicates != 0;
-        *opening |= if fits {
-            opening::BEGUN
-        } else {
-            opening::BEGUN | opening::REFUSED
-        };
-        if !wanted && *opening & opening::REFUSED == 0 && *tagged < TCP_CANDIDATES {
-            *tagged += 1;
-            wanted = true;
-        }
-    } else if !wanted {
-        let possible = if place < TCP_OPENING {
-            *opening & opening::REFUSED == 0
-        } else {
-            *opening & opening::BEGUN == 0
-        };
-        if possible && *opening & opening::EARLY < TCP_EARLY {
-            *opening += 1;
-            wanted = true;
-        }
-    }
-    wanted
 }

@@ -121,8 +121,8 @@ pub struct FlowState {
     pub large: [u32; 2],
     /// 1 if the outside end opened it: with its SYN, or with the first UDP packet that passed.
     pub called: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// 1 once that is known: until then `called` says it of the last packet.
+    pub opened: u8,
     /// Where its inside host was met last: see [`Met`].
     pub met: Met,
     /// Zero.
@@ -217,7 +217,7 @@ pub struct Verdict {
     pub confidence: u8,
     /// Payload packets wanted unfiltered, 0 to 16.
     pub more: u8,
-    /// Changes with each request, so that the gate honours one once.
+    /// Changes with each request, so that the gate honours one once; 0 is none.
     pub more_request: u8,
     /// Zero.
     pub reserved: u16,
@@ -325,6 +325,8 @@ pub const ROLES: u32 = 3;
 /// What stands for a role where Skype and Teams can't be told apart: a row of its own in the action
 /// table, behind those of the roles.
 pub const AMBIGUOUS_ROLE: u8 = ROLES as u8;
+/// Number of the class of Skype traffic that isn't any of the others.
+pub const OTHER_CLASS: u8 = CLASSES as u8 - 1;
 /// Number of the role of a user's program.
 pub const CLIENT_ROLE: u8 = 0;
 /// Number of the role of a directory node. An endpoint with it is one for flows that the outside
@@ -464,6 +466,13 @@ pub struct BudgetEntry {
     pub reserved: u16,
 }
 
+/// Most buckets that are kept: the longest unused makes room.
+pub const MAX_BUCKETS: u32 = 65_536;
+/// Most listening ports that policies can name together.
+pub const MAX_PORTS: u32 = 8_192;
+/// Most proxies that policies can name together.
+pub const MAX_PROXIES: u32 = 4_096;
+
 /// What has a bucket of its own.
 pub mod scope {
     /// Each flow.
@@ -502,8 +511,9 @@ pub struct BucketKey {
     pub scope: u8,
     /// Zero.
     pub reserved: u16,
-    /// The flow; of the other scopes what they need of one, all else zero: the session's number in
-    /// the ports, zone and inside address of the host, the subnet or the policy in the ports.
+    /// The flow; of the other scopes what they need of one, all else zero: zone and inside address of
+    /// the host, and with them the session's number in the ports; the subnet or the policy in the
+    /// ports alone.
     pub of: FlowKey,
 }
 
@@ -598,7 +608,7 @@ pub mod flag {
 pub struct Tag {
     /// [`TAG_MAGIC`] xor the daemon's nonce.
     pub magic: u32,
-    /// The mark code.
+    /// The mark code, and in the bits from [`TAG_DSCP_SHIFT`] on what [`ActionEntry::dscp`] says.
     pub code: u32,
     /// As in [`ActionEntry`].
     pub mark: u32,
@@ -606,6 +616,8 @@ pub struct Tag {
     pub mark_mask: u32,
 }
 
+/// Where in [`Tag::code`] the code point stands.
+pub const TAG_DSCP_SHIFT: u32 = 8;
 /// Marks a tag as ours.
 pub const TAG_MAGIC: u32 = 0x736b_7970;
 

@@ -21,6 +21,18 @@ pub trait Packet {
     /// Four bytes in network order; `None` beyond the end or [`HEAD_LEN`].
     fn u32(&self, offset: u32) -> Option<u32>;
 
+    /// Segments on the wire, from 1: more where offload has put several packets together.
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        1
+    }
+
+    /// The VLAN of a tag that the device took off the frame; 0 if it took none.
+    #[inline(always)]
+    fn vlan(&self) -> u16 {
+        0
+    }
+
     /// Whether there are no bytes at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -108,6 +120,10 @@ pub struct Headers {
     pub source_port: u16,
     /// Port of the receiver; 0 in a later fragment.
     pub destination_port: u16,
+    /// The VLAN of the outer tag, 1 to 4094; 0 without one.
+    pub vlan: u16,
+    /// Offset of the IP header in the frame.
+    pub ip_offset: u32,
     /// Bytes of the IP packet.
     pub ip_len: u32,
     /// Offset of the payload in the frame.
@@ -122,6 +138,17 @@ pub struct Headers {
     pub fragment: Fragment,
 }
 
+impl Headers {
+    /// Bytes on the wire of IP packets in which this one goes as so many segments, each with headers
+    /// of its own.
+    #[inline(always)]
+    pub const fn wire_bytes(&self, segments: u32) -> u32 {
+        let header_len = self.payload_offset.wrapping_sub(self.ip_offset);
+        let more = segments.saturating_sub(1).saturating_mul(header_len);
+        self.ip_len.saturating_add(more)
+    }
+}
+
 /// Why a packet has no [`Headers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -131,9 +158,13 @@ pub enum Refusal {
     Undecodable,
 }
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+/// Ethertype of IPv4.
+pub const IPV4: u16 = 0x0800;
+/// Ethertype of IPv6.
+pub const IPV6: u16 = 0x86dd;
 const MAX_TAGS: u32 = 2;
+/// Bits of a tag that number the VLAN (IEEE 802.1Q).
+pub const VLAN_BITS: u16 = 0xfff;
 const MAX_EXTENSIONS: u32 = 6;
 
 /// Reads the headers of a frame.
@@ -152,31 +183,61 @@ pub fn read_headers<P: Packet>(
     headers: &mut Headers,
 ) -> Result<(), Refusal> {
     let cut = Refusal::Undecodable;
-    let mut offset = 0;
-    let ethertype = match link {
-        Link::Ethernet => {
-            let mut ethertype = packet.u16(12).ok_or(cut)?;
-            offset = 14;
-            let mut tags = 0;
-            while tags < MAX_TAGS && matches!(ethertype, 0x8100 | 0x88a8 | 0x9100) {
-                ethertype = packet.u16(offset + 2).ok_or(cut)?;
-                offset += 4;
-                tags += 1;
-            }
-            ethertype
-        }
-        Link::Raw => match packet.u16(0).ok_or(cut)? >> 12 {
-            4 => IPV4,
-            6 => IPV6,
-            _ => return Err(cut),
-        },
-    };
-    match ethertype {
+    let network = network(packet, link).ok_or(cut)?;
+    headers.vlan = network.vlan;
+    headers.ip_offset = network.offset;
+    let offset = network.offset;
+    match network.ethertype {
         IPV4 => ipv4(packet, offset, headers)?,
         IPV6 => ipv6(packet, offset, headers)?,
         _ => return Err(Refusal::Foreign),
     }
     transport(packet, headers)
+}
+
+/// What lies behind the link's own headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// What it is, as an ethertype.
+    pub ethertype: u16,
+    /// Where it begins.
+    pub offset: u32,
+    /// As in [`Headers`].
+    pub vlan: u16,
+}
+
+/// Finds what lies behind the link's own headers; `None` where the frame is cut off.
+#[inline(always)]
+pub fn network<P: Packet>(packet: &P, link: Link) -> Option<Network> {
+    let mut found = Network {
+        ethertype: 0,
+        offset: 0,
+        vlan: packet.vlan(),
+    };
+    match link {
+        Link::Ethernet => {
+            found.ethertype = packet.u16(12)?;
+            found.offset = 14;
+            let mut tags = 0;
+            while tags < MAX_TAGS && matches!(found.ethertype, 0x8100 | 0x88a8 | 0x9100) {
+                // A priority tag names VLAN 0: none.
+                if found.vlan == 0 {
+                    found.vlan = packet.u16(found.offset)? & VLAN_BITS;
+                }
+                found.ethertype = packet.u16(found.offset + 2)?;
+                found.offset += 4;
+                tags += 1;
+            }
+        }
+        Link::Raw => {
+            found.ethertype = match packet.u16(0)? >> 12 {
+                4 => IPV4,
+                6 => IPV6,
+                _ => return None,
+            };
+        }
+    }
+    Some(found)
 }
 
 /// Reads the IPv4 header; `payload_*` then say where the transport header is.

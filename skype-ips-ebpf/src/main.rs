@@ -6,6 +6,12 @@
 //! there.
 #![no_std]
 #![no_main]
+// The compiler offers atomic compare-and-exchange for this target in no other way.
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "as above: intrinsics are not meant for programs otherwise"
+)]
 #![expect(
     missing_docs,
     unreachable_pub,
@@ -13,6 +19,7 @@
     reason = "what the program macros ask for: public functions that own their context"
 )]
 
+mod extras;
 mod packet;
 mod tables;
 
@@ -20,11 +27,14 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_xdp_adjust_meta};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use skype_ips_common::gate::{Outcome, Side, judge};
-use skype_ips_common::layout::{GateConfig, Hook, Interface, TAG_MAGIC, Tag};
+use skype_ips_common::gate::{Outcome, Side, Work, judge};
+use skype_ips_common::layout::{
+    ActionEntry, GateConfig, Hook, Interface, TAG_DSCP_SHIFT, TAG_MAGIC, Tag, flag,
+};
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::Link;
 
+use crate::extras::{mark_of_operator, set_dscp};
 use crate::packet::{Head, work};
 use crate::tables::{KernelTables, config, interface};
 
@@ -41,6 +51,10 @@ pub fn skype_ips_xdp(context: XdpContext) -> u32 {
     let (Some(config), Some(interface)) = (config(), interface(ifindex)) else {
         return xdp_action::XDP_PASS;
     };
+    // Devices take VLAN tags off before XDP sees the frame: where policies may ask for them, TC judges.
+    if config.flags & flag::PLACES != 0 {
+        return xdp_action::XDP_PASS;
+    }
     // Before the packet is judged: where metadata is refused, TC must judge it, and only once.
     // SAFETY: the context is valid; the helper checks the head room itself.
     if unsafe { bpf_xdp_adjust_meta(context.ctx, -(size_of::<Tag>() as i32)) } != 0 {
@@ -49,8 +63,11 @@ pub fn skype_ips_xdp(context: XdpContext) -> u32 {
     let Some(head) = Head::of_xdp(&context) else {
         return xdp_action::XDP_PASS;
     };
-    let outcome = classify(&head, ingress_side(interface), interface, config, Hook::Xdp);
-    match outcome {
+    let Some((work, word)) = work(Hook::Xdp) else {
+        return xdp_action::XDP_PASS;
+    };
+    let side = ingress_side(interface);
+    match classify(&head, side, interface, config, Hook::Xdp, work, word) {
         Outcome::Drop => {
             log(&context, "drop");
             xdp_action::XDP_DROP
@@ -58,9 +75,12 @@ pub fn skype_ips_xdp(context: XdpContext) -> u32 {
         Outcome::Pass(code) => {
             let (meta, data) = (context.metadata(), context.data());
             if meta + size_of::<Tag>() <= data {
+                let entry = work.entry();
                 let tag = Tag {
                     magic: TAG_MAGIC ^ config.nonce,
-                    code: code.number(),
+                    code: code.number() | u32::from(entry.dscp) << TAG_DSCP_SHIFT,
+                    mark: entry.mark,
+                    mark_mask: entry.mark_mask,
                 };
                 // SAFETY: the verifier saw that the whole tag lies between metadata and data.
                 unsafe { *(meta as *mut Tag) = tag };
@@ -78,11 +98,24 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
     let (Some(config), Some(interface)) = (config(), interface(ifindex)) else {
         return TC_ACT_UNSPEC;
     };
-    if let Some(code) = tag(&context, config) {
-        mark(&context, config, code);
+    let hook = Hook::Ingress;
+    let tagged = tag(&context, config);
+    if let Some(tag) = tagged {
+        mark(&context, config, Code::from_number(tag.code));
+        mark_of_operator(&context, config, tag.mark, tag.mark_mask);
+        if tag.code >> TAG_DSCP_SHIFT == 0 {
+            return TC_ACT_UNSPEC;
+        }
+    }
+    let Some(head) = Head::of_skb(&context, hook) else {
+        return TC_ACT_UNSPEC;
+    };
+    if let Some(tag) = tagged {
+        let dscp = (tag.code >> TAG_DSCP_SHIFT) as u8;
+        set_dscp(&context, &head, link(interface), dscp);
         return TC_ACT_UNSPEC;
     }
-    let Some(head) = Head::of_skb(&context, Hook::Ingress) else {
+    let Some((work, word)) = work(hook) else {
         return TC_ACT_UNSPEC;
     };
     match classify(
@@ -90,7 +123,9 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
         ingress_side(interface),
         interface,
         config,
-        Hook::Ingress,
+        hook,
+        work,
+        word,
     ) {
         Outcome::Drop => {
             log(&context, "drop");
@@ -98,6 +133,7 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
         }
         Outcome::Pass(code) => {
             mark(&context, config, code);
+            apply(&context, &head, interface, config, work.entry());
             TC_ACT_UNSPEC
         }
     }
@@ -123,12 +159,43 @@ pub fn skype_ips_egress(context: TcContext) -> i32 {
     let Some(head) = Head::of_skb(&context, Hook::Egress) else {
         return TC_ACT_UNSPEC;
     };
-    match classify(&head, Side::InsideEgress, interface, config, Hook::Egress) {
+    let Some((work, word)) = work(Hook::Egress) else {
+        return TC_ACT_UNSPEC;
+    };
+    let side = Side::InsideEgress;
+    match classify(&head, side, interface, config, Hook::Egress, work, word) {
         Outcome::Drop => {
             log(&context, "drop");
             TC_ACT_SHOT
         }
-        Outcome::Pass(_) => TC_ACT_UNSPEC,
+        Outcome::Pass(_) => {
+            apply(&context, &head, interface, config, work.entry());
+            TC_ACT_UNSPEC
+        }
+    }
+}
+
+/// Writes into a packet what its action asks for besides.
+#[inline(always)]
+fn apply(
+    context: &TcContext,
+    head: &Head,
+    interface: &Interface,
+    config: &GateConfig,
+    entry: &ActionEntry,
+) {
+    mark_of_operator(context, config, entry.mark, entry.mark_mask);
+    if entry.dscp != 0 {
+        set_dscp(context, head, link(interface), entry.dscp);
+    }
+}
+
+#[inline(always)]
+fn link(interface: &Interface) -> Link {
+    if interface.raw != 0 {
+        Link::Raw
+    } else {
+        Link::Ethernet
     }
 }
 
@@ -148,32 +215,27 @@ fn classify(
     interface: &Interface,
     config: &GateConfig,
     hook: Hook,
+    work: &mut Work,
+    word: *mut u32,
 ) -> Outcome {
-    let link = if interface.raw != 0 {
-        Link::Raw
-    } else {
-        Link::Ethernet
-    };
     // SAFETY: the helper takes no arguments and has no preconditions.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    let Some(work) = work(hook) else {
-        return Outcome::Pass(Code::Pass);
-    };
     judge(
         head,
-        link,
+        link(interface),
         side,
         interface.zone,
+        interface.met,
         now,
         config,
-        &mut KernelTables { hook },
+        &mut KernelTables::new(hook, config, word),
         work,
     )
 }
 
-/// The code that XDP left in front of the packet, if it is this daemon's.
+/// What XDP left in front of the packet, if it is this daemon's.
 #[inline(always)]
-fn tag(context: &TcContext, config: &GateConfig) -> Option<Code> {
+fn tag(context: &TcContext, config: &GateConfig) -> Option<Tag> {
     // SAFETY: the context is valid; both fields are offsets that the verifier makes pointers of.
     let (meta, data) = unsafe {
         (
@@ -186,7 +248,7 @@ fn tag(context: &TcContext, config: &GateConfig) -> Option<Code> {
     }
     // SAFETY: the verifier saw that the whole tag lies between metadata and data.
     let tag = unsafe { *(meta as *const Tag) };
-    (tag.magic == TAG_MAGIC ^ config.nonce).then(|| Code::from_number(tag.code))
+    (tag.magic == TAG_MAGIC ^ config.nonce).then_some(tag)
 }
 
 #[inline(always)]

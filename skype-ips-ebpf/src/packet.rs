@@ -6,7 +6,7 @@ use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use skype_ips_common::gate::Work;
 use skype_ips_common::layout::Hook;
-use skype_ips_common::parse::{HEAD_LEN, Packet};
+use skype_ips_common::parse::{HEAD_LEN, Packet, VLAN_BITS};
 
 /// Room for one head and the gate's working memory.
 ///
@@ -15,18 +15,23 @@ use skype_ips_common::parse::{HEAD_LEN, Packet};
 pub(crate) struct Scratch {
     bytes: [u8; HEAD_LEN as usize + 8],
     work: Work,
+    word: u32,
+    /// Never used. Older verifiers (Linux 6.1) forget that an offset was compared with `HEAD_LEN` where
+    /// the compiler takes it from the stack once more, and count with the longest extension header
+    /// (2048 bytes): what they think possible then lies inside as well.
+    room: [u8; 4096],
 }
 
 /// One head per hook and CPU: a program isn't interrupted by one of the same hook.
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(Hook::ALL.len() as u32, 0);
 
-/// The gate's working memory for a hook.
+/// The gate's working memory for a hook, and a word for [`crate::tables::KernelTables`].
 #[inline(always)]
-pub(crate) fn work(hook: Hook) -> Option<&'static mut Work> {
+pub(crate) fn work(hook: Hook) -> Option<(&'static mut Work, *mut u32)> {
     let scratch = SCRATCH.get_ptr_mut(hook as u32)?;
     // SAFETY: the slot is this CPU's and this hook's own, and each program asks for it once.
-    Some(unsafe { &mut (*scratch).work })
+    Some(unsafe { (&mut (*scratch).work, &raw mut (*scratch).word) })
 }
 
 /// The head of the packet being judged.
@@ -34,6 +39,8 @@ pub(crate) struct Head {
     bytes: *const u8,
     loaded: u32,
     len: u32,
+    segments: u32,
+    vlan: u16,
 }
 
 impl Head {
@@ -48,6 +55,8 @@ impl Head {
             bytes: scratch.cast(),
             loaded: opaque(loaded),
             len,
+            segments: 1,
+            vlan: 0,
         })
     }
 
@@ -60,10 +69,21 @@ impl Head {
         // SAFETY: `loaded` is at most HEAD_LEN, which the scratch memory holds.
         let result =
             unsafe { bpf_skb_load_bytes(context.skb.skb.cast(), 0, scratch.cast(), loaded) };
+        // SAFETY: the context is valid; packets without offload have no count of segments.
+        let (segments, has_tag, tag) = unsafe {
+            let skb = context.skb.skb;
+            ((*skb).gso_segs, (*skb).vlan_present, (*skb).vlan_tci)
+        };
         (result == 0).then_some(Self {
             bytes: scratch.cast(),
             loaded: opaque(loaded),
             len,
+            segments: if segments > 1 { segments } else { 1 },
+            vlan: if has_tag != 0 {
+                tag as u16 & VLAN_BITS
+            } else {
+                0
+            },
         })
     }
 }
@@ -97,6 +117,16 @@ impl Packet for Head {
     #[inline(always)]
     fn len(&self) -> u32 {
         self.len
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    #[inline(always)]
+    fn vlan(&self) -> u16 {
+        self.vlan
     }
 
     #[inline(always)]

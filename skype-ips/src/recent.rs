@@ -54,10 +54,12 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.index.is_empty()
     }
 
-    /// All entries, in no order.
+    /// All entries in no order, left in their places.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let nodes = self.nodes.iter().flatten();
-        nodes.map(|node| (&node.key, &node.value))
+        self.nodes
+            .iter()
+            .flatten()
+            .map(|node| (&node.key, &node.value))
     }
 
     /// An entry, left in its place.

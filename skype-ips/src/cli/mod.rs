@@ -1,12 +1,21 @@
 //! The command line: one file per subcommand, arguments and output only.
 
 #[cfg(target_os = "linux")]
+mod ask;
+#[cfg(target_os = "linux")]
 pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
+pub mod export;
+#[cfg(target_os = "linux")]
+pub mod confirm;
+#[cfg(target_os = "linux")]
+pub mod exempt;
 #[cfg(target_os = "linux")]
 pub mod lab;
+#[cfg(target_os = "linux")]
+pub mod reload;
 pub mod replay;
 #[cfg(target_os = "linux")]
 pub mod run;
@@ -34,8 +43,15 @@ enum Command {
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
     Replay(replay::Args),
+    Export(export::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
+    #[cfg(target_os = "linux")]
+    Reload(reload::Args),
+    #[cfg(target_os = "linux")]
+    Confirm(confirm::Args),
+    #[cfg(target_os = "linux")]
+    Exempt(exempt::Args),
     #[cfg(target_os = "linux")]
     Bypass(bypass::Args),
     #[cfg(target_os = "linux")]
@@ -150,8 +166,15 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Export(args) => export::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Reload(args) => reload::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Confirm(args) => confirm::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Exempt(args) => exempt::run(&args),
         #[cfg(target_os = "linux")]
         Command::Bypass(args) => bypass::run(&args),
         #[cfg(target_os = "linux")]

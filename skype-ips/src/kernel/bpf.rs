@@ -2,16 +2,16 @@
 
 use std::os::fd::AsFd as _;
 
-use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use aya::{Ebpf, EbpfError, EbpfLoader, Pod, VerifierLogLevel};
 use aya_log::EbpfLogger;
 use skype_ips_common::layout::{
-    ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, GateConfig, Hook, Interface,
-    PolicyEntry, PolicyKey, Verdict,
+    Address, BucketKey, BucketState, Counter, EndpointKey, FlowKey, FlowState, FragmentKey,
+    FragmentState, GateConfig, Hook, Interface, MAX_BUCKETS, Verdict, flag,
 };
 
+use super::halves::Halves;
 use super::tables::VerdictTables;
 use crate::policy::Compiled;
 
@@ -82,7 +82,7 @@ impl BpfError {
     }
 }
 
-fn table(table: &'static str) -> impl Fn(MapError) -> BpfError {
+pub(super) fn table(table: &'static str) -> impl Fn(MapError) -> BpfError {
     move |source| BpfError::Table { table, source }
 }
 
@@ -91,6 +91,12 @@ pub struct Programs {
     ebpf: Ebpf,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     config: Array<MapData, GateConfig>,
+    /// What the gate was told last, but for what `halves` says.
+    told: GateConfig,
+    /// Whether a policy in force asks for places.
+    places: bool,
+    halves: Halves,
+    buckets: HashMap<MapData, BucketKey, BucketState>,
     counters: PerCpuArray<MapData, u64>,
     local: HashMap<MapData, Address, u8>,
 }
@@ -139,6 +145,10 @@ impl Programs {
             counters: PerCpuArray::try_from(duplicate(&ebpf, "COUNTERS")?)
                 .map_err(table("COUNTERS"))?,
             local: HashMap::try_from(duplicate(&ebpf, "LOCAL")?).map_err(table("LOCAL"))?,
+            told: GateConfig::default(),
+            places: false,
+            halves: Halves::new(&ebpf)?,
+            buckets: HashMap::try_from(duplicate(&ebpf, "BUCKETS")?).map_err(table("BUCKETS"))?,
             ebpf,
         })
     }
@@ -160,26 +170,77 @@ impl Programs {
         )
     }
 
-    /// Tells the gate its settings, whole.
+    /// Tells the gate its settings; which half of the policies' tables is in force, and whether they
+    /// ask for places, is not among them.
     pub fn set_config(&mut self, config: GateConfig) -> Result<(), BpfError> {
+        self.told = config;
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), BpfError> {
+        let mut config = self.told;
+        config.half = self.halves.in_force();
+        config.flags &= !flag::PLACES;
+        if self.places {
+            config.flags |= flag::PLACES;
+        }
         self.config.set(0, config, 0).map_err(table("CONFIG"))
     }
 
-    /// Fills the policy and action tables; to be called before anything is attached.
+    /// Puts other policies in force, all at once: each packet is judged by the old ones or by the new
+    /// ones. What is known of flows and endpoints stays, and so do buckets. After an error the old
+    /// ones are in force.
+    ///
+    /// # Errors
+    /// A table doesn't take what they ask for.
     pub fn set_policy(&mut self, compiled: &Compiled) -> Result<(), BpfError> {
-        let mut actions: Array<_, ActionEntry> =
-            Array::try_from(duplicate(&self.ebpf, "ACTIONS")?).map_err(table("ACTIONS"))?;
-        for (index, entry) in (0..).zip(compiled.action_entries()) {
-            actions.set(index, entry, 0).map_err(table("ACTIONS"))?;
-        }
-        let mut policy: LpmTrie<_, PolicyKey, PolicyEntry> =
-            LpmTrie::try_from(duplicate(&self.ebpf, "POLICY")?).map_err(table("POLICY"))?;
-        for (key, length, entry) in compiled.prefixes() {
-            policy
-                .insert(&Key::new(length, key), entry, 0)
-                .map_err(table("POLICY"))?;
-        }
-        Ok(())
+        self.halves.fill(compiled)?;
+        // The flag is not in the word that changes halves: it is there for as long as either half
+        // may need it.
+        let asks = compiled.asks_for_places();
+        self.places |= asks;
+        self.tell()?;
+        self.halves.flip();
+        self.tell()?;
+        self.places = asks;
+        self.tell()
+    }
+
+    /// The buckets that there are.
+    pub fn buckets(&self) -> impl Iterator<Item = (BucketKey, BucketState)> + '_ {
+        // Those that come and go meanwhile may be missed, or met twice.
+        let most = MAX_BUCKETS as usize;
+        self.buckets.iter().filter_map(Result::ok).take(most)
+    }
+
+    /// How full the tables are that traffic fills.
+    ///
+    /// # Errors
+    /// A table is not there.
+    pub fn fill(&self) -> Result<Vec<Fill>, BpfError> {
+        FILLED.iter().map(|name| self.fill_of(name)).collect()
+    }
+
+    fn fill_of(&self, name: &'static str) -> Result<Fill, BpfError> {
+        let map = self.ebpf.map(name).ok_or(BpfError::Missing(name))?;
+        let (Map::HashMap(data) | Map::LruHashMap(data)) = map else {
+            return Err(BpfError::Missing(name));
+        };
+        let room = data.info().map_err(table(name))?.max_entries();
+        let most = room as usize;
+        let map = duplicate(&self.ebpf, name)?;
+        let entries = match name {
+            "VERDICTS" => count::<FlowKey, Verdict>(map, most),
+            "ENDPOINTS" => count::<EndpointKey, Verdict>(map, most),
+            "FLOWS" => count::<FlowKey, FlowState>(map, most),
+            "FRAGMENTS" => count::<FragmentKey, FragmentState>(map, most),
+            _ => count::<BucketKey, BucketState>(map, most),
+        };
+        Ok(Fill {
+            table: name,
+            entries: entries.map_err(table(name))?,
+            room: most,
+        })
     }
 
     /// Says what an interface is; to be called before anything is attached to it.
@@ -233,6 +294,26 @@ impl Programs {
     }
 }
 
+/// How full a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Its name.
+    pub table: &'static str,
+    /// Entries in it.
+    pub entries: usize,
+    /// Most entries that it takes.
+    pub room: usize,
+}
+
+/// Tables that traffic fills.
+const FILLED: [&str; 5] = ["FLOWS", "VERDICTS", "ENDPOINTS", "FRAGMENTS", "BUCKETS"];
+
+/// Entries of a table; those that come and go meanwhile may be missed, or counted twice.
+fn count<K: Pod, V: Pod>(map: Map, most: usize) -> Result<usize, MapError> {
+    let map: HashMap<MapData, K, V> = HashMap::try_from(map)?;
+    Ok(map.keys().filter_map(Result::ok).take(most).count())
+}
+
 const XDP: &str = "skype_ips_xdp";
 const INGRESS: &str = "skype_ips_ingress";
 const EGRESS: &str = "skype_ips_egress";
@@ -253,7 +334,7 @@ fn classifier<'a>(
 }
 
 /// Another handle to a table: each owner has its own, so that shards share no lock.
-fn duplicate(ebpf: &Ebpf, name: &'static str) -> Result<Map, BpfError> {
+pub(super) fn duplicate(ebpf: &Ebpf, name: &'static str) -> Result<Map, BpfError> {
     let map = ebpf.map(name).ok_or(BpfError::Missing(name))?;
     let copy = |data: &MapData| -> Result<MapData, BpfError> {
         let descriptor =
@@ -301,6 +382,16 @@ impl ShardTables {
     /// What the gate remembers of a flow.
     pub fn flow(&self, key: &FlowKey) -> Option<FlowState> {
         self.flows.get(key, 0).ok()
+    }
+
+    /// What the gate is told of a flow.
+    pub fn verdict(&self, key: &FlowKey) -> Option<Verdict> {
+        self.verdicts.get(key, 0).ok()
+    }
+
+    /// What the gate is told of an inside endpoint.
+    pub fn endpoint(&self, key: &EndpointKey) -> Option<Verdict> {
+        self.endpoints.get(key, 0).ok()
     }
 }
 

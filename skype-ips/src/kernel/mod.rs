@@ -7,17 +7,21 @@ mod bpf;
 #[cfg(target_os = "linux")]
 mod firewall;
 #[cfg(target_os = "linux")]
+mod halves;
+#[cfg(target_os = "linux")]
 mod hooks;
 #[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
 mod queue;
+#[cfg(target_os = "linux")]
+pub mod reset;
 mod tables;
 #[cfg(target_os = "linux")]
 mod tool;
 
 #[cfg(target_os = "linux")]
-pub use bpf::{BpfError, OBJECT_VARIABLE, Programs, ShardTables};
+pub use bpf::{BpfError, Fill, OBJECT_VARIABLE, Programs, ShardTables};
 #[cfg(target_os = "linux")]
 pub use firewall::{
     Backend, Firewall, FirewallError, Plan, conntrack_in_use, holds_connections,

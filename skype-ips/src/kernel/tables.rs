@@ -1,10 +1,11 @@
 //! The tables that the daemon writes and the gate reads, and their in-memory twin.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use skype_ips_common::bucket;
 use skype_ips_common::gate::Tables;
 use skype_ips_common::layout::{
-    ActionEntry, Address, Counter, EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState,
-    PolicyEntry, Verdict,
+    ActionEntry, Address, BucketKey, BucketState, BudgetEntry, Counter, EndpointKey, FlowKey,
+    FlowState, FragmentKey, FragmentState, MAX_BUCKETS, PolicyEntry, Verdict, flag,
 };
 
 use crate::policy::Compiled;
@@ -39,6 +40,7 @@ pub struct MemoryTables {
     flows: Recent<FlowKey, FlowState>,
     most_flows: usize,
     fragments: Recent<FragmentKey, FragmentState>,
+    buckets: Recent<BucketKey, BucketState>,
     counters: [u64; Counter::ALL.len()],
 }
 
@@ -58,13 +60,28 @@ impl MemoryTables {
             flows: Recent::default(),
             most_flows: flows.max(1),
             fragments: Recent::default(),
+            buckets: Recent::default(),
             counters: [0; Counter::ALL.len()],
         }
     }
 
-    /// Swaps the policy.
+    /// Swaps the policy. What is known of flows and endpoints stays, and so do buckets.
     pub fn set_policy(&mut self, policy: &Compiled) {
         self.ruling.clone_from(policy);
+    }
+
+    /// The [`flag`]s of [`skype_ips_common::layout::GateConfig`] that the policy asks for, and no others.
+    pub fn flags(&self) -> u32 {
+        if self.ruling.asks_for_places() {
+            flag::PLACES
+        } else {
+            0
+        }
+    }
+
+    /// The buckets that there are, in no order.
+    pub fn buckets(&self) -> impl Iterator<Item = (&BucketKey, &BucketState)> {
+        self.buckets.iter()
     }
 
     /// Swaps the gateway's own addresses.
@@ -111,6 +128,50 @@ impl Tables for MemoryTables {
 
     fn action(&mut self, policy: PolicyEntry, verdict: &Verdict, path: u8) -> ActionEntry {
         self.ruling.action(policy, verdict, path)
+    }
+
+    fn is_port(&mut self, policy: u16, port: u16) -> bool {
+        self.ruling.is_port(policy, port)
+    }
+
+    fn is_proxy(&mut self, policy: u16, address: &Address, port: u16) -> bool {
+        self.ruling.is_proxy(policy, address, port)
+    }
+
+    fn budget(&mut self, place: u16) -> Option<BudgetEntry> {
+        self.ruling.budgets().get(usize::from(place)).copied()
+    }
+
+    fn charge(
+        &mut self,
+        key: &BucketKey,
+        budget: &BudgetEntry,
+        now: u64,
+        bytes: u32,
+        segments: u32,
+    ) -> bool {
+        let most = MAX_BUCKETS as usize;
+        let bucket = self.buckets.entry_or(key, 0, most, BucketState::default);
+        let filled = bucket::admit(bucket.full_at, now, bytes, segments, budget);
+        match filled {
+            Some(full_at) => {
+                bucket.full_at = full_at;
+                bucket.passed += u64::from(bytes);
+            }
+            None => bucket.refused += u64::from(bytes),
+        }
+        filled.is_some()
+    }
+
+    fn refund(&mut self, key: &BucketKey, budget: &BudgetEntry, bytes: u32) {
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.full_at = bucket.full_at.wrapping_sub(bucket::cost(bytes, budget));
+            bucket.passed = bucket.passed.wrapping_sub(u64::from(bytes));
+        }
+    }
+
+    fn time_of_charge(&mut self, now: u64) -> u64 {
+        now
     }
 
     fn flow(&mut self, key: &FlowKey) -> Option<&mut FlowState> {

@@ -35,6 +35,11 @@ impl Budget {
         }
     }
 
+    /// The number by which the gate's tables know a budget of this name.
+    pub fn id_of(name: &str) -> u32 {
+        crc32fast::hash(name.as_bytes())
+    }
+
     /// The budget as the gate's tables hold it.
     pub fn entry(&self) -> BudgetEntry {
         let rate = u128::from(self.rate.max(1));
@@ -45,7 +50,7 @@ impl Budget {
             cost,
             burst,
             borrow: burst.max(SECOND),
-            id: crc32fast::hash(self.name.as_bytes()),
+            id: Self::id_of(&self.name),
             scope: self.scope.number(),
             direction: self.direction.number(),
             reserved: 0,

@@ -11,7 +11,7 @@ use skype_ips_common::layout::{
 
 use super::model::{Open, Policy, PolicySet, mapped_prefixes, to_mapped};
 use super::rule::{Rule, Rules};
-use super::vocabulary::{Action, Class, Mode, Role};
+use super::vocabulary::{Class, Mode, Role};
 
 /// What is in force while the same windows are open.
 #[derive(Clone, Debug, Default)]
@@ -35,34 +35,28 @@ impl PolicySet {
                 .collect(),
             ..Compiled::default()
         };
+        let mut subnets = Subnets::default();
         for (index, policy) in (0u16..).zip(&self.policies) {
-            let windows = policy.windows.iter().enumerate();
-            let is_open = |place: usize| {
-                let windows = open.windows.get(usize::from(index));
-                windows.and_then(|windows| windows.get(place)).copied() == Some(true)
-            };
-            let rules: Vec<&Rules> = std::iter::once(&policy.rules)
-                .chain(
-                    windows
-                        .filter(|(place, _)| is_open(*place))
-                        .map(|(_, window)| &window.rules),
-                )
-                .collect();
+            let rules = policy.layers(open.of(usize::from(index)));
             let flags = compiled.restrictions(index, &rules);
             for place in self.places(policy) {
                 for net in &policy.subnets {
                     let entry = PolicyEntry {
                         index,
                         flags,
-                        subnet: crc32fast::hash(net.to_string().as_bytes()),
+                        subnet: subnets.number(&policy.name, *net),
                     };
                     compiled.cover(place, *net, entry);
                 }
-                for net in &policy.exempt {
-                    compiled.exempt(place, *net);
-                }
             }
             compiled.actions(policy, &rules, gateway.min(policy.mode));
+        }
+        for (index, policy) in (0u16..).zip(&self.policies) {
+            for place in self.places(policy) {
+                for net in &policy.exempt {
+                    compiled.exempt_of(place, *net, index);
+                }
+            }
         }
         let mut places: Vec<u32> = compiled.prefixes.keys().copied().collect();
         places.push(ANYWHERE);
@@ -113,21 +107,39 @@ impl Compiled {
         prefixes.insert(Ipv6Net::default(), entry);
     }
 
+    /// Lets hosts alone, whatever policy they are under.
     fn exempt(&mut self, place: u32, net: IpNet) {
-        let entry = PolicyEntry {
-            index: EXEMPT,
-            ..PolicyEntry::default()
-        };
-        // Longer prefixes of policies within it are exempt too.
         let prefixes = self.prefixes.entry(place).or_default();
         for mapped in mapped_prefixes(net) {
             for (_, within) in prefixes
                 .iter_mut()
                 .filter(|(other, _)| mapped.contains(other))
             {
-                *within = entry;
+                *within = LET_ALONE;
             }
-            prefixes.insert(mapped, entry);
+            prefixes.insert(mapped, LET_ALONE);
+        }
+    }
+
+    /// Lets hosts of one policy alone; those of them that a longer prefix puts under another policy
+    /// are that one's.
+    fn exempt_of(&mut self, place: u32, net: IpNet, policy: u16) {
+        let prefixes = self.prefixes.entry(place).or_default();
+        for mapped in mapped_prefixes(net) {
+            let of_policy = |entry: &PolicyEntry| entry.index == policy;
+            if !prefixes
+                .get_lpm(&mapped)
+                .is_some_and(|(_, entry)| of_policy(entry))
+            {
+                continue;
+            }
+            for (_, within) in prefixes
+                .iter_mut()
+                .filter(|(other, entry)| mapped.contains(other) && of_policy(entry))
+            {
+                *within = LET_ALONE;
+            }
+            prefixes.insert(mapped, LET_ALONE);
         }
     }
 
@@ -161,11 +173,6 @@ impl Compiled {
     /// Appends the rows of a policy: what its rules say together, the first of which are those of the
     /// policy itself.
     fn actions(&mut self, policy: &Policy, rules: &[&Rules], mode: Mode) {
-        let together = |said: &dyn Fn(&Rules) -> Option<Rule>| {
-            let mut said = rules.iter().filter_map(|rules| said(rules));
-            let first = said.next().unwrap_or_else(|| Action::Allow.into());
-            said.fold(first, |one, other| one.stricter(&other))
-        };
         let entry = |rule: &Rule, confidence| {
             let rule = match mode {
                 Mode::Enforce => rule.clone(),
@@ -175,29 +182,14 @@ impl Compiled {
         };
         for role in Role::ALL {
             for class in Class::ALL {
-                let said = together(&|rules| rules.of(*role, *class).cloned());
                 for on in 0..path::COUNT {
-                    let mut rule = said.clone();
-                    for rules in rules {
-                        let restrictions = [
-                            (path::UDP, &rules.udp),
-                            (path::CALLED, &rules.listening_port),
-                            (path::DIRECT, &rules.only_via),
-                        ];
-                        for (bit, restriction) in restrictions {
-                            if let Some(restriction) =
-                                restriction.as_ref().filter(|_| on & bit != 0)
-                            {
-                                rule = rule.stricter(restriction);
-                            }
-                        }
-                    }
+                    let rule = Rules::together(rules, *role, *class, on);
                     self.actions.push(entry(&rule, policy.confidence.number()));
                 }
             }
         }
         // The row of `AMBIGUOUS_ROLE`: no confidence is needed where there is none.
-        let ambiguous = entry(&together(&|rules| rules.ambiguous.clone()), 0);
+        let ambiguous = entry(&Rules::ambiguous_together(rules), 0);
         self.actions
             .extend([ambiguous; CLASSES as usize * path::COUNT as usize]);
     }
@@ -302,9 +294,42 @@ impl Compiled {
         self.proxies.iter().copied()
     }
 
+    /// The places that policies name, [`ANYWHERE`] among them where one names none.
+    pub fn places(&self) -> impl Iterator<Item = u32> {
+        self.prefixes.keys().copied()
+    }
+
     /// Whether any policy asks for a VLAN or an interface.
     pub fn asks_for_places(&self) -> bool {
         self.prefixes.keys().any(|place| *place != ANYWHERE)
+    }
+}
+
+/// What hosts that are let alone have in the policy table.
+const LET_ALONE: PolicyEntry = PolicyEntry {
+    index: EXEMPT,
+    flags: 0,
+    subnet: 0,
+};
+
+/// Numbers of policies' prefixes, which stay the same as long as both are written the same.
+#[derive(Debug, Default)]
+struct Subnets {
+    taken: FxHashMap<u32, (String, IpNet)>,
+}
+
+impl Subnets {
+    fn number(&mut self, policy: &str, net: IpNet) -> u32 {
+        let mut number = crc32fast::hash(format!("{policy} {net}").as_bytes());
+        loop {
+            let taken = self.taken.entry(number);
+            let (name, known) = taken.or_insert_with(|| (policy.to_owned(), net));
+            if name == policy && *known == net {
+                return number;
+            }
+            // Two prefixes with one number would share their budgets.
+            number = number.wrapping_add(1);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::explain::Explanation;
 use super::gateway::Gateway;
 use super::model::PolicySet;
 use super::places::Places;
-use super::read::{self, Pack};
+use super::read::{self, Pack, Snapshot};
 use super::standing::Standing;
 use super::vocabulary::{InterfaceSide, Mode};
 use crate::detect::knowledge::Knowledge;
@@ -26,6 +26,8 @@ pub struct Config {
     pub knowledge: Arc<Knowledge>,
     /// SHA-256 over the files' texts in the order in which they were read, in hexadecimal.
     pub hash: String,
+    /// The files' texts.
+    pub snapshot: Snapshot,
     /// What is allowed and probably not meant.
     pub warnings: Problems,
     /// What each file has, in the order in which they were read.
@@ -45,6 +47,8 @@ pub struct FileSummary {
     pub gateway: bool,
     /// How many groups it has.
     pub groups: usize,
+    /// How many budgets it has.
+    pub budgets: usize,
     /// How many policies it has.
     pub policies: usize,
     /// How many prefixes its policies have.
@@ -59,6 +63,7 @@ impl FileSummary {
             pack,
             gateway: false,
             groups: 0,
+            budgets: 0,
             policies: 0,
             prefixes: 0,
         }
@@ -141,6 +146,9 @@ impl Config {
         }
         if file.groups > 0 {
             parts.push(counted(file.groups, "group"));
+        }
+        if file.budgets > 0 {
+            parts.push(counted(file.budgets, "budget"));
         }
         if file.policies > 0 {
             let prefixes = counted(file.prefixes, "prefix");

@@ -9,7 +9,7 @@ use skype_ips_common::layout::{FlowKey, Met, PolicyEntry, TCP, Verdict};
 
 use super::config::Config;
 use super::model::to_mapped;
-use super::rule::Rule;
+use super::rule::{Rule, RuleKey};
 use super::vocabulary::{Action, Class, Confidence, Mode, Role};
 use crate::engine::Finding;
 use crate::toml_file::Place;
@@ -122,8 +122,8 @@ fn covering(config: &Config, host: IpAddr, gateway_mode: &Setting<Mode>) -> Opti
         prefix: subnet.net.to_string(),
         prefix_place: subnet.place.clone(),
         group: subnet.group.clone(),
-        default: setting(said_default, places.default.as_ref()),
-        ambiguous: setting(said_ambiguous, places.ambiguous.as_ref()),
+        default: setting(said_default, places.rules.get(&RuleKey::Default)),
+        ambiguous: setting(said_ambiguous, places.rules.get(&RuleKey::Ambiguous)),
         mode: setting(policy.mode, places.mode.as_ref()),
         confidence: setting(policy.confidence, places.confidence.as_ref()),
         outcomes: Vec::new(),

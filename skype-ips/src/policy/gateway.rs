@@ -24,6 +24,8 @@ pub struct Gateway {
     pub conntrack: ConntrackUse,
     /// Addresses under which inside hosts are seen outside, for a NAT in front of this gateway.
     pub public_addresses: Vec<IpAddr>,
+    /// Hosts from which the gateway is managed: a policy that could stop their Skype is refused.
+    pub management: Vec<IpAddr>,
 }
 
 impl Default for Gateway {
@@ -37,6 +39,7 @@ impl Default for Gateway {
             failure: Failure::default(),
             conntrack: ConntrackUse::Auto,
             public_addresses: Vec::new(),
+            management: Vec::new(),
         }
     }
 }

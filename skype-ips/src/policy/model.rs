@@ -99,8 +99,10 @@ pub struct PolicySet {
     /// Names of the gateway's interfaces in the order of the file: their numbers from 1 are those of
     /// [`skype_ips_common::layout::Met`].
     pub interfaces: Vec<String>,
-    /// Where windows' hours hold.
+    /// Where windows' hours hold, unless `zones` says so: in UTC if neither does.
     pub zone: Option<TimeZone>,
+    /// Of each policy, where its windows' hours hold.
+    pub zones: Vec<Option<TimeZone>>,
 }
 
 /// Which windows are open: what a compiled policy depends on besides the configuration.
@@ -108,6 +110,24 @@ pub struct PolicySet {
 pub struct Open {
     /// Of each policy, of each window.
     pub windows: Vec<Vec<bool>>,
+}
+
+impl Open {
+    /// Of one policy, of each window; empty where nothing is said of it.
+    pub fn of(&self, policy: usize) -> &[bool] {
+        self.windows.get(policy).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Policy {
+    /// What it says while these windows are open: its own rules first.
+    pub fn layers(&self, open: &[bool]) -> Vec<&Rules> {
+        let windows = self.windows.iter().zip(open);
+        let windows = windows.filter(|(_, open)| **open);
+        std::iter::once(&self.rules)
+            .chain(windows.map(|(window, _)| &window.rules))
+            .collect()
+    }
 }
 
 impl PolicySet {
@@ -133,14 +153,30 @@ impl PolicySet {
 
     /// The windows that are open at a time.
     pub fn open(&self, at: Timestamp) -> Open {
-        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
-        let local = at.to_zoned(zone).datetime();
-        let windows = self.policies.iter().map(|policy| {
+        let windows = self.policies.iter().enumerate().map(|(index, policy)| {
+            let local = at.to_zoned(self.zone_of(index)).datetime();
             let windows = policy.windows.iter();
             windows.map(|window| window.is_open(local)).collect()
         });
         Open {
             windows: windows.collect(),
         }
+    }
+
+    /// Where the hours of a policy's windows hold.
+    pub fn zone_of(&self, policy: usize) -> TimeZone {
+        let own = self.zones.get(policy).cloned().flatten();
+        own.or_else(|| self.zone.clone()).unwrap_or(TimeZone::UTC)
+    }
+
+    /// When the next window opens or closes after a time; `None` if none does within two weeks.
+    pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
+        let policies = self.policies.iter().enumerate();
+        let changes = policies.flat_map(|(index, policy)| {
+            let zone = self.zone_of(index);
+            let windows = policy.windows.iter();
+            windows.filter_map(move |window| window.next_change(after, &zone))
+        });
+        changes.min()
     }
 }

@@ -39,6 +39,18 @@ words! {
 }
 
 words! {
+    /// What is said of how Skype goes, whatever it carries.
+    Restriction {
+        /// Of TCP that the outside opens to where Skype listens.
+        ListeningPort = "listening-port",
+        /// Of Skype by UDP.
+        Udp = "udp",
+        /// Of Skype past the named proxies.
+        OnlyVia = "only-via",
+    }
+}
+
+words! {
     /// How sure a finding is.
     Confidence {
         /// Statistics only.

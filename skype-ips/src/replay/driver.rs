@@ -7,8 +7,8 @@ use prefix_trie::PrefixSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
-    Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, OUTBOUND, PolicyEntry, Verdict,
-    kind,
+    Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, PolicyEntry,
+    Verdict, kind,
 };
 use skype_ips_common::mark::Code;
 use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
@@ -221,6 +221,11 @@ impl Driver {
             let passage = &mut self.conversations.get_mut(index).passage;
             passage.payload(&headers, payload);
         }
+        // The link's own headers may be gone from the record; which interface it was is not known.
+        let met = Met {
+            interface: 0,
+            vlan: record.vlan.first().copied().unwrap_or(0),
+        };
         let (mut dropped, mut queued) = (false, false);
         for (slot, side) in self.sides(&headers).into_iter().enumerate() {
             if dropped {
@@ -234,6 +239,7 @@ impl Driver {
                 record.link,
                 side,
                 zone,
+                met,
                 self.now,
                 &self.gate,
                 &mut self.tables,

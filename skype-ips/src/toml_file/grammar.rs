@@ -16,6 +16,33 @@ pub(crate) trait Word: Copy + 'static {
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) example: &'static str,
+    /// Of keys that a generated reference describes.
+    pub(crate) about: Option<About>,
+}
+
+/// What a reference says of a key.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) values: Values,
+    /// What holds without it.
+    pub(crate) default: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+/// What can be written behind a key.
+#[derive(Debug)]
+pub(crate) enum Values {
+    /// In a sentence: ranges, units, forms.
+    Text(&'static str),
+    /// One word of a set.
+    Words(fn() -> Vec<&'static str>),
+}
+
+impl Values {
+    /// The words of a set.
+    pub(crate) const fn of<T: Word>() -> Self {
+        Self::Words(|| T::WORDS.iter().map(|word| word.as_word()).collect())
+    }
 }
 
 /// A table: its keys, and the words that belong in it but are refused for now.
@@ -39,10 +66,19 @@ pub(crate) struct Language {
     pub(crate) strings: &'static str,
 }
 
+/// Declares keys: each with its name, an example, and what a reference says of it, if one does.
 macro_rules! keys {
-    ($($constant:ident = $name:literal, $example:literal;)+) => {
-        $(pub(super) const $constant: $crate::toml_file::Key =
-            $crate::toml_file::Key { name: $name, example: $example };)+
+    (@about) => { None };
+    (@about $values:expr, $default:literal, $meaning:literal) => {
+        Some($crate::toml_file::About { values: $values, default: $default, meaning: $meaning })
+    };
+    ($($constant:ident = $name:literal, $example:literal
+        $(, $values:expr, $default:literal, $meaning:literal)?;)+) => {
+        $(pub(super) const $constant: $crate::toml_file::Key = $crate::toml_file::Key {
+            name: $name,
+            example: $example,
+            about: $crate::toml_file::keys!(@about $($values, $default, $meaning)?),
+        };)+
     };
 }
 pub(crate) use keys;
@@ -90,6 +126,11 @@ pub(crate) use words;
 pub(crate) const VERSION: Key = Key {
     name: "version",
     example: "version = 1",
+    about: Some(About {
+        values: Values::Text("`1`"),
+        default: "required, first",
+        meaning: "version of this language",
+    }),
 };
 
 impl Key {

@@ -260,7 +260,8 @@ impl<'s> Reader<'s> {
         Some(words.collect())
     }
 
-    fn word_of<T: Word>(&mut self, value: &Value<'_>, key: &Key) -> Option<Spanned<T>> {
+    /// As [`Reader::word`], of the value itself.
+    pub(crate) fn word_of<T: Word>(&mut self, value: &Value<'_>, key: &Key) -> Option<Spanned<T>> {
         let words: Vec<_> = T::WORDS.iter().map(|word| word.as_word()).collect();
         let DeValue::String(text) = value.get_ref() else {
             let expected = format!("one of {}, in quotes", quoted_words(&words));
@@ -307,7 +308,8 @@ impl<'s> Reader<'s> {
         Some(items.collect())
     }
 
-    fn integer_of(
+    /// As [`Reader::integer`], of the value itself.
+    pub(crate) fn integer_of(
         &mut self,
         value: &Value<'_>,
         key: &Key,

@@ -1,7 +1,7 @@
 //! Flows that may be Skype's or Teams'.
 
 use skype_ips::kernel::VerdictTables as _;
-use skype_ips::policy::{Action, Config, Mode, PolicySet};
+use skype_ips::policy::{Action, Config, Mode, Open, PolicySet};
 use skype_ips_common::gate::{Outcome, Side};
 use skype_ips_common::layout::Verdict;
 use skype_ips_common::mark::Code;
@@ -22,9 +22,9 @@ fn what_is_ambiguous_has_its_own_action_and_is_looked_at_further() {
     for ambiguous in [Action::Allow, Action::Drop] {
         let mut policies = Config::default_for_replay().policies.policies().to_vec();
         for policy in &mut policies {
-            policy.ambiguous = ambiguous;
+            policy.rules.ambiguous = Some(ambiguous.into());
         }
-        let compiled = PolicySet::new(policies).compile(Mode::Enforce, 1);
+        let compiled = PolicySet::new(policies).compile(Mode::Enforce, &Open::default(), &[]);
         let Some(mut twins) = Twins::load_with(&compiled) else {
             return;
         };

@@ -64,5 +64,7 @@ pub(crate) const SKYPE: Verdict = Verdict {
     confidence: 3,
     more: 0,
     more_request: 0,
-    epoch: 0,
+    reserved: 0,
+    session: 0,
+    reserved2: 0,
 };

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use skype_ips::capture::{Capture, Record};
 use skype_ips::detect::knowledge::Knowledge;
 use skype_ips::engine::Settings;
-use skype_ips::policy::{Config, Mode, parse};
+use skype_ips::policy::{Config, Mode, Open, parse};
 use skype_ips::replay::Conversations;
 use skype_ips_common::gate::Side;
-use skype_ips_common::layout::{Address, FlowKey, GateConfig, PolicyEntry};
+use skype_ips_common::layout::{FlowKey, GateConfig, PolicyEntry};
 use skype_ips_common::parse::{Fragment, Headers, Slice, headers};
 
 use crate::captures::is_inside;
@@ -137,12 +137,14 @@ fn captures_of_others() -> Vec<PathBuf> {
 /// Captures come from all kinds of networks: every address is under the policy.
 fn everybody_under_a_policy() -> Option<Twins> {
     let config = Config::default_for_replay();
-    let mut compiled = config.policies.compile(Mode::Monitor, 1);
+    let mut compiled = config
+        .policies
+        .compile(Mode::Monitor, &Open::default(), &[]);
     let everybody = PolicyEntry {
         index: config.policies.policies().len() as u16,
-        epoch: 1,
+        ..PolicyEntry::default()
     };
-    compiled.prefixes.push((Address::default(), 0, everybody));
+    compiled.cover_rest(everybody);
     Twins::load_with(&compiled)
 }
 

@@ -3,9 +3,9 @@
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use skype_ips::engine::{Event, Subject};
 use skype_ips::kernel::{MemoryTables, Programs, ShardTables, VerdictTables};
-use skype_ips::policy::{Compiled, Config, Mode};
+use skype_ips::policy::{Compiled, Config, Mode, Open};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
-use skype_ips_common::layout::{Counter, FlowKey, GateConfig, Hook, Interface, Verdict, kind};
+use skype_ips_common::layout::{Counter, FlowKey, GateConfig, Hook, Interface, Met, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Link, Slice};
 
@@ -16,7 +16,7 @@ pub(crate) const CONFIG: GateConfig = GateConfig {
     queues: 4,
     flags: 0,
     predicates: u32::MAX,
-    reserved: 0,
+    half: 0,
     dns_tails: [0x5555_5555_5555_5555; 2],
 };
 /// Test runs happen on the loopback interface.
@@ -32,13 +32,21 @@ pub(crate) struct Twins {
     pub(crate) work: Work,
     /// The zone of the interface that packets are met on.
     pub(crate) zone: u16,
+    /// Where the interface meets inside hosts.
+    pub(crate) met: Met,
+    /// The time for the gate in user space, nanoseconds.
+    pub(crate) now: u64,
 }
 
 impl Twins {
     /// `None`, with a word, where this machine can't.
     pub(crate) fn load() -> Option<Self> {
         let config = Config::default_for_replay();
-        Self::load_with(&config.policies.compile(Mode::Enforce, 1))
+        Self::load_with(
+            &config
+                .policies
+                .compile(Mode::Enforce, &Open::default(), &[]),
+        )
     }
 
     /// The same, under policies of one's own.
@@ -67,17 +75,24 @@ impl Twins {
             memory: MemoryTables::new(compiled),
             work: Work::default(),
             zone: 0,
+            met: Met::default(),
+            now: 1,
         })
     }
 
     pub(crate) fn memory(&mut self, frame: &[u8], link: Link, side: Side) -> Outcome {
+        let config = GateConfig {
+            flags: CONFIG.flags | self.memory.flags(),
+            ..CONFIG
+        };
         judge(
             &Slice::new(frame),
             link,
             side,
-            0,
-            1,
-            &CONFIG,
+            self.zone,
+            self.met,
+            self.now,
+            &config,
             &mut self.memory,
             &mut self.work,
         )
@@ -88,6 +103,7 @@ impl Twins {
             inside: u8::from(side != Side::OutsideIngress),
             raw: u8::from(link == Link::Raw),
             zone: self.zone,
+            met: self.met,
         };
         self.programs
             .set_interface(LOOPBACK, interface)

@@ -1,7 +1,7 @@
 //! Flows that are known to be Skype and pass come up now and then, in the kernel as in memory.
 
 use skype_ips::kernel::VerdictTables as _;
-use skype_ips::policy::{Config, Mode};
+use skype_ips::policy::{Config, Mode, Open};
 use skype_ips_common::gate::{Outcome, Side, WATCHED_EVERY, WATCHED_FROM};
 use skype_ips_common::layout::{OUTBOUND, Verdict};
 use skype_ips_common::mark::Code;
@@ -34,9 +34,10 @@ fn came_up(twins: &mut Twins, count: u64) -> Vec<u64> {
 
 #[test]
 fn a_known_flow_that_passes_comes_up_at_powers_of_two_and_then_regularly() {
-    let compiled = Config::default_for_replay()
-        .policies
-        .compile(Mode::Monitor, 1);
+    let compiled =
+        Config::default_for_replay()
+            .policies
+            .compile(Mode::Monitor, &Open::default(), &[]);
     let Some(mut twins) = Twins::load_with(&compiled) else {
         return;
     };

@@ -8,11 +8,11 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::super::gateway::{Failure, Gateway, Interface, Queues};
-use super::super::vocabulary::OnFailure;
+use super::super::vocabulary::{InterfaceSide, OnFailure};
 use super::language::{
     CONNTRACK, COUNT, DAEMON_DOWN, FAILURE, FAILURE_TABLE, FIRST, HOOK, INTERFACE, INTERFACE_NAME,
-    INTERFACE_TABLE, INTERNAL_ERROR, LENGTH, MARKS, MARKS_TABLE, MASK, MESSAGE_LOST, MODE,
-    PUBLIC_ADDRESSES, QUEUE_FULL, QUEUES, QUEUES_TABLE, SIDE, ZONE,
+    INTERFACE_TABLE, INTERNAL_ERROR, LENGTH, MANAGEMENT, MARKS, MARKS_TABLE, MASK, MESSAGE_LOST,
+    MODE, PUBLIC_ADDRESSES, QUEUE_FULL, QUEUES, QUEUES_TABLE, SIDE, ZONE,
 };
 use crate::toml_file::{Excerpt, Key, Place, Reader, quoted};
 
@@ -26,11 +26,24 @@ const OTHER_MARKS: &[(u32, &str)] = &[
 /// Longest name that the kernel gives an interface, bytes (IFNAMSIZ less the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
 
-/// The settings of one file, and where `mode` was said.
-pub(super) fn read<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>) -> (Gateway, Option<Place>) {
+/// What a file says about the gateway.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) gateway: Gateway,
+    /// Where `mode` was said.
+    pub(super) mode_at: Option<Place>,
+    /// Where each address of `management` was said.
+    pub(super) management: Vec<(IpAddr, Excerpt)>,
+    /// The interfaces that are named, however much else of them is wrong.
+    pub(super) interfaces: Vec<(String, Option<InterfaceSide>)>,
+}
+
+/// The settings of one file.
+pub(super) fn read<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>) -> Settings {
     let defaults = Gateway::default();
     let mode = reader.word(root, &MODE);
     let mode_at = mode.as_ref().map(|mode| reader.at(mode.span()).place);
+    let management = addresses(reader, root, &MANAGEMENT);
     let gateway = Gateway {
         mode: mode.map_or(defaults.mode, Spanned::into_inner),
         interfaces: interfaces(reader, root),
@@ -43,9 +56,33 @@ pub(super) fn read<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>) -> (Gateway,
         conntrack: reader
             .word(root, &CONNTRACK)
             .map_or(defaults.conntrack, Spanned::into_inner),
-        public_addresses: public_addresses(reader, root),
+        public_addresses: addresses(reader, root, &PUBLIC_ADDRESSES)
+            .into_iter()
+            .map(|(address, _)| address)
+            .collect(),
+        management: management.iter().map(|(address, _)| *address).collect(),
     };
-    (gateway, mode_at)
+    Settings {
+        gateway,
+        mode_at,
+        management,
+        interfaces: named_interfaces(root),
+    }
+}
+
+/// The names and sides of interfaces, as far as they can be read.
+fn named_interfaces(root: &DeTable<'_>) -> Vec<(String, Option<InterfaceSide>)> {
+    let list = root
+        .get(INTERFACE.name)
+        .and_then(|value| value.get_ref().as_array());
+    let tables = list.into_iter().flat_map(|list| list.iter());
+    let tables = tables.filter_map(|item| item.get_ref().as_table());
+    let named = tables.filter_map(|table| {
+        let word = |key: &Key| table.get(key.name)?.get_ref().as_str();
+        let side = word(&SIDE).and_then(InterfaceSide::from_word);
+        Some((word(&INTERFACE_NAME)?.to_owned(), side))
+    });
+    named.collect()
 }
 
 fn interfaces<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>) -> Vec<Interface> {
@@ -224,11 +261,12 @@ fn one_switch(
     }
 }
 
-fn public_addresses<'s>(reader: &mut Reader<'s>, root: &DeTable<'s>) -> Vec<IpAddr> {
+/// Single addresses, and where each stands.
+fn addresses(reader: &mut Reader<'_>, root: &DeTable<'_>, key: &Key) -> Vec<(IpAddr, Excerpt)> {
     let mut addresses = Vec::new();
-    for item in reader.strings(root, &PUBLIC_ADDRESSES).unwrap_or_default() {
+    for item in reader.strings(root, key).unwrap_or_default() {
         match item.get_ref().parse::<IpAddr>() {
-            Ok(address) => addresses.push(address.to_canonical()),
+            Ok(address) => addresses.push((address.to_canonical(), reader.at(item.span()))),
             Err(_) => {
                 let message = format!("{} is no address", quoted(item.get_ref()));
                 let help = "write single addresses, such as \"203.0.113.7\" or \"2001:db8::7\"";

@@ -23,6 +23,7 @@ pub(super) type Groups = HashMap<String, Group>;
 const LIST: Key = Key {
     name: "group",
     example: "office = [\"10.1.0.0/16\", \"10.2.0.0/16\"]",
+    about: None,
 };
 
 /// Adds the groups of one file.

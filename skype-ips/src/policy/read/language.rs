@@ -1,22 +1,24 @@
 //! The configuration language: every table, every key this version reads, and every word of the
 //! language that it doesn't enforce yet.
 
+use crate::toml_file::Values::Text;
 use crate::toml_file::{Grammar, Key, Language, keys};
 
+pub(super) use super::policy_tables::*;
 pub(super) use crate::toml_file::VERSION;
 
 keys! {
-    INCLUDE = "include", "include = [\"policies/*.toml\"]";
+    INCLUDE = "include", "include = [\"policies/*.toml\"]", Text("a list of files"), "none",
+        "more files, relative to the file that says so; `*` in the file's name stands for any characters, and matches are read in the order of their names. A file is read once however often it is named; a file that includes itself is an error; a pattern that matches nothing is a warning";
     MODE = "mode", "mode = \"monitor\"";
     HOOK = "hook", "hook = \"auto\"";
     CONNTRACK = "conntrack", "conntrack = \"auto\"";
     PUBLIC_ADDRESSES = "public-addresses", "public-addresses = [\"203.0.113.7\"]";
+    MANAGEMENT = "management", "management = [\"10.0.0.5\"]";
     INTERFACE = "interface", "[[interface]]";
     QUEUES = "queues", "[queues]";
     MARKS = "marks", "[marks]";
     FAILURE = "failure", "[failure]";
-    GROUPS = "groups", "[groups]";
-    POLICY = "policy", "[[policy]]";
 
     INTERFACE_NAME = "name", "name = \"eth1\"";
     SIDE = "side", "side = \"inside\"";
@@ -32,13 +34,6 @@ keys! {
     QUEUE_FULL = "queue-full", "queue-full = \"open\"";
     MESSAGE_LOST = "message-lost", "message-lost = \"open\"";
     INTERNAL_ERROR = "internal-error", "internal-error = \"open\"";
-
-    NAME = "name", "name = \"office\"";
-    SUBNETS = "subnets", "subnets = [\"10.0.0.0/8\"]";
-    DEFAULT = "default", "default = \"drop\"";
-    AMBIGUOUS = "ambiguous", "ambiguous = \"alert\"";
-    POLICY_MODE = "mode", "mode = \"enforce\"";
-    CONFIDENCE = "confidence", "confidence = \"strong\"";
 
     PACK = "pack", "[pack]";
     PACK_NAME = "name", "name = \"late\"";
@@ -65,23 +60,18 @@ pub(super) const FILE: Grammar = Grammar {
         &HOOK,
         &CONNTRACK,
         &PUBLIC_ADDRESSES,
+        &MANAGEMENT,
         &INTERFACE,
         &QUEUES,
         &MARKS,
         &FAILURE,
+        &TIMEZONE,
+        &EXEMPT,
         &GROUPS,
+        &BUDGET,
         &POLICY,
     ],
-    later: &[
-        "budget",
-        "budgets",
-        "detection",
-        "exempt",
-        "host-prefix-v6",
-        "host-timeout",
-        "telemetry",
-        "timezone",
-    ],
+    later: &["detection", "host-prefix-v6", "host-timeout", "telemetry"],
 };
 
 /// Keys of the file that only the gateway's own file may have.
@@ -90,6 +80,7 @@ pub(super) const GATEWAY_KEYS: &[&Key] = &[
     &HOOK,
     &CONNTRACK,
     &PUBLIC_ADDRESSES,
+    &MANAGEMENT,
     &INTERFACE,
     &QUEUES,
     &MARKS,
@@ -122,45 +113,6 @@ pub(super) const FAILURE_TABLE: Grammar = Grammar {
     header: "[failure]",
     keys: &[&DAEMON_DOWN, &QUEUE_FULL, &MESSAGE_LOST, &INTERNAL_ERROR],
     later: &[],
-};
-
-/// `[[policy]]`: the later words are the roles, the classes, the restrictions, and what else
-/// matches or accompanies an action.
-pub(super) const POLICY_TABLE: Grammar = Grammar {
-    header: "[[policy]]",
-    keys: &[
-        &NAME,
-        &SUBNETS,
-        &DEFAULT,
-        &AMBIGUOUS,
-        &POLICY_MODE,
-        &CONFIDENCE,
-    ],
-    later: &[
-        "client",
-        "super-node",
-        "relay",
-        "login",
-        "signaling",
-        "voice",
-        "video",
-        "file-transfer",
-        "version-check",
-        "web-status",
-        "other",
-        "listening-port",
-        "udp",
-        "only-via",
-        "dscp",
-        "exempt",
-        "host-prefix-v6",
-        "host-timeout",
-        "interfaces",
-        "mark",
-        "throttle",
-        "vlans",
-        "window",
-    ],
 };
 
 /// A detection pack's file.
@@ -198,9 +150,6 @@ pub(super) const STUN_TABLE: Grammar = Grammar {
     later: &[],
 };
 
-/// Actions, alone or as the key of a table, that are refused for now.
-pub(super) const LATER_ACTIONS: &[&str] = &["reject", "throttle"];
-
 /// The policy language, and that of detection packs.
 pub(super) const LANGUAGE: Language = Language {
     name: "policy",
@@ -216,7 +165,14 @@ const TABLES: &[&Grammar] = &[
     &QUEUES_TABLE,
     &MARKS_TABLE,
     &FAILURE_TABLE,
+    &BUDGET_TABLE,
     &POLICY_TABLE,
+    &WINDOW_TABLE,
+    &ROLE_TABLE,
+    &ACTION_TABLE,
+    &LISTENING_PORT_TABLE,
+    &ONLY_VIA_TABLE,
+    &MARK_TABLE,
     &PACK_TABLE,
     &NAMES_TABLE,
     &BOOTSTRAP_TABLE,

@@ -1,6 +1,7 @@
 //! Reads detection packs: files with a `[pack]` table. One of a built-in pack's name replaces it.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 
 use skype_ips_common::prefilter;
@@ -65,11 +66,34 @@ impl std::fmt::Display for Pack {
     }
 }
 
+/// The packs among the files.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) list: Vec<(Pack, Knowledge)>,
+}
+
+impl Loaded {
+    /// Adds the pack of a file; `at` is where its `[pack]` stands.
+    pub(super) fn read<'s>(
+        &mut self,
+        document: &Document<'s>,
+        reader: &mut Reader<'s>,
+        at: Range<usize>,
+    ) -> Option<Pack> {
+        let (pack, knowledge) = read(document, reader);
+        let pack = pack?;
+        if self.list.iter().any(|(other, _)| other.name == pack.name) {
+            let message = format!("two packs are called {}", quoted(&pack.name));
+            let help = "leave one out, or give it another name";
+            reader.error(at, message, help);
+        }
+        self.list.push((pack.clone(), knowledge));
+        Some(pack)
+    }
+}
+
 /// What one file says, as far as it can be read.
-pub(super) fn read<'s>(
-    document: &Document<'s>,
-    reader: &mut Reader<'s>,
-) -> (Option<Pack>, Knowledge) {
+fn read<'s>(document: &Document<'s>, reader: &mut Reader<'s>) -> (Option<Pack>, Knowledge) {
     let mut knowledge = Knowledge::default();
     let root = &document.root;
     reader.keys(root, &PACK_FILE);
