@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -169,8 +170,11 @@ fn under_load(net: &Net, sockets: &[UdpSocket], meanwhile: impl FnOnce()) -> (u6
     let stopping = AtomicBool::new(false);
     let sent = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(sockets, &stopping));
-        meanwhile();
+        let outcome = catch_unwind(AssertUnwindSafe(meanwhile));
         stopping.store(true, Relaxed);
+        if let Err(panic) = outcome {
+            resume_unwind(panic);
+        }
         sender.join().expect("no panic")
     });
     (sent, receiver.finish())
@@ -205,6 +209,7 @@ fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
         for number in 0..RELOADS {
             let wrong = number % 10 == 9;
             let mut text = config(if number % 2 == 0 { 200 } else { 1 });
+            text += &format!("# {number}\n");
             if wrong {
                 text += "defualt = \"drop\"\n";
             }
