@@ -13,6 +13,7 @@ pub mod cli;
 pub mod control;
 pub mod detect;
 pub mod engine;
+pub mod export;
 #[cfg(target_os = "linux")]
 pub mod gateway;
 pub mod hosts;

@@ -1,8 +1,9 @@
-//! One door for developers: `cargo xtask setup | ebpf | test | lint | demo | eval | vm`.
+//! One door for developers: `cargo xtask setup | ebpf | test | lint | demo | eval | bench | vm`.
 //!
 //! Exit status, as of `skype-ips`: 0 done; 1 failed; 2 wrong arguments; 3 an expectation was not
 //! met; 4 this machine can't.
 
+mod bench;
 mod demo;
 mod ebpf;
 mod eval;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::Args),
     /// Measures detection over labelled captures, beside nDPI
     Eval(eval::Args),
+    /// Measures rates and fairness, beside what Linux has for the same
+    Bench(bench::Args),
     /// Runs the test of the kernel program on other kernels, in an emulated machine
     Vm(vm::Args),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Demo(args) => demo::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Vm(args) => vm::run(&args),
     };
     match outcome {

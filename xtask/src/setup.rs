@@ -77,6 +77,19 @@ const EVALUATING: &[Need] = &[Need {
     purpose: "another detector to compare with",
 }];
 
+const BENCHING: &[Need] = &[
+    Need {
+        programs: &["tc"],
+        packages: &["iproute2"],
+        purpose: "a limit to compare with",
+    },
+    Need {
+        programs: &["nft"],
+        packages: &["nftables"],
+        purpose: "a limit to compare with",
+    },
+];
+
 const EMULATING: &[Need] = &[
     Need {
         programs: &["qemu-system-x86_64"],
@@ -160,6 +173,12 @@ pub(crate) fn for_evaluating(install: Install) {
     if let Err(failure) = see_to(&missing(EVALUATING, has), install) {
         eprintln!("going on without it: {failure}");
     }
+}
+
+/// Sees to what measuring beside others needs.
+pub(crate) fn for_benching(install: Install) -> Result<(), Failure> {
+    for_running(install)?;
+    see_to(&missing(BENCHING, has), install)
 }
 
 /// Sees to what trying other kernels needs.

@@ -13,6 +13,7 @@ pub mod confirm;
 pub mod exempt;
 #[cfg(target_os = "linux")]
 pub mod explain;
+pub mod export;
 #[cfg(target_os = "linux")]
 pub mod flows;
 #[cfg(target_os = "linux")]
@@ -48,6 +49,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
     Replay(replay::Args),
+    Export(export::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
     #[cfg(target_os = "linux")]
@@ -176,6 +178,7 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Export(args) => export::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
         #[cfg(target_os = "linux")]

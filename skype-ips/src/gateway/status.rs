@@ -63,7 +63,9 @@ fn windows(in_force: &InForce) -> Vec<Value> {
     for (policy, states) in set.policies().iter().zip(&in_force.standing.open().windows) {
         let windows = policy.windows.iter().enumerate().zip(states);
         for ((place, window), _) in windows.filter(|(_, is_open)| **is_open) {
-            let until = window.next_change(now, &zone);
+            let until = window
+                .next_change(now, &zone)
+                .map(|at| at.to_zoned(zone.clone()));
             open.push(json!({
                 "policy": policy.name,
                 "window": place + 1,

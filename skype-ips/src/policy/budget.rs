@@ -27,14 +27,17 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The burst of a budget that names none: two packets, or half a second of the rate.
+    /// The burst of a budget that names none: half a second of the rate, or at low rates two packets
+    /// and a quarter of a second.
+    ///
+    /// A TCP sender whose packet had no room comes back after 200 ms and then after 400 ms more (the
+    /// shortest time-outs of Linux). What comes due until its packet has room must find place in the
+    /// bucket beside that packet, or it is lost to the sender: with two packets alone, a connection
+    /// at 5 KB/s gets 94 % of it.
     pub const fn usual_burst(rate: u64) -> u64 {
-        let half_a_second = rate / 8 / 2;
-        if half_a_second > 2 * MTU {
-            half_a_second
-        } else {
-            2 * MTU
-        }
+        let second = rate / 8;
+        let slow = 2 * MTU + second / 4;
+        if second / 2 > slow { second / 2 } else { slow }
     }
 
     /// The number by which the gate's tables know a budget of this name.

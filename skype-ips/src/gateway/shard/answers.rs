@@ -26,7 +26,7 @@ impl<Q: Queue> Shard<Q> {
 
     fn hosts(&self, page: Page) -> Part<HostView> {
         let asked = page.host.map(|host| from_mapped(&host));
-        let hosts = self.engine.hosts(clock::monotonic()).into_iter();
+        let hosts = self.engine.hosts().into_iter();
         part(
             hosts.filter(|one| asked.is_none_or(|host| one.host == host)),
             page,
@@ -35,7 +35,7 @@ impl<Q: Queue> Shard<Q> {
 
     fn flows(&self, page: Page) -> Part<KnownFlow> {
         let asked = page.host.map(|host| from_mapped(&host));
-        let flows = self.engine.flows(clock::monotonic()).into_iter();
+        let flows = self.engine.flows().into_iter();
         let flows = flows.filter(|one| {
             asked.is_none_or(|host| one.inside.ip() == host || one.outside.ip() == host)
         });
@@ -88,15 +88,11 @@ impl<Q: Queue> Shard<Q> {
             }
         };
         let (inside, outside) = (from_mapped(&key.inside), from_mapped(&key.outside));
-        let known = self
-            .engine
-            .flows(clock::monotonic())
-            .into_iter()
-            .find(|one| {
-                (one.zone, one.proto == "UDP") == (key.zone, key.protocol == UDP)
-                    && (one.inside.ip(), one.inside.port()) == (inside, key.inside_port)
-                    && (one.outside.ip(), one.outside.port()) == (outside, key.outside_port)
-            });
+        let known = self.engine.flows().into_iter().find(|one| {
+            (one.zone, one.proto == "UDP") == (key.zone, key.protocol == UDP)
+                && (one.inside.ip(), one.inside.port()) == (inside, key.inside_port)
+                && (one.outside.ip(), one.outside.port()) == (outside, key.outside_port)
+        });
         Traced {
             known: known.map(|view| self.known_flow(view)),
             state: self.gate.flow(key),

@@ -1,0 +1,3 @@
+//! A policy in the words of other systems.
+
+pub mod windows_registry;
