@@ -165,6 +165,7 @@ fn queues(gateway: &Gateway) -> Vec<Value> {
                 "received": shard.received.load(Relaxed),
                 "accepted": shard.accepted.load(Relaxed),
                 "dropped": shard.dropped.load(Relaxed),
+                "rejected": shard.rejected.load(Relaxed),
                 "kernel_dropped": kernel.kernel_dropped,
                 "user_dropped": kernel.user_dropped,
                 "waiting": kernel.waiting,
