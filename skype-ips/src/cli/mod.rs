@@ -7,11 +7,11 @@ pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
-pub mod export;
 #[cfg(target_os = "linux")]
 pub mod confirm;
 #[cfg(target_os = "linux")]
 pub mod exempt;
+pub mod export;
 #[cfg(target_os = "linux")]
 pub mod lab;
 #[cfg(target_os = "linux")]
