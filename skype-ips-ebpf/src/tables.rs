@@ -13,7 +13,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use skype_ips_common::bucket;
-use skype_ips_common::gate::Tables;
+use skype_ips_common::gate::{Tables, Work};
 use skype_ips_common::layout::{
     ACTION_ROWS, ActionEntry, Address, BucketKey, BucketState, BudgetEntry, CLASSES, Counter,
     EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig, Hook, Interface,
@@ -258,6 +258,13 @@ impl Tables for KernelTables {
             core::ptr::write_volatile(self.word, bits);
             core::ptr::read_volatile(self.word)
         }
+    }
+
+    #[inline(always)]
+    fn again<'a>(&mut self, work: &'a mut Work) -> &'a mut Work {
+        let work: *mut Work = work;
+        // SAFETY: a valid, aligned, initialised local, which holds the one reference that there is.
+        unsafe { &mut *core::ptr::read_volatile(&raw const work) }
     }
 
     #[inline(always)]
