@@ -160,6 +160,7 @@ fn strand(conversation: &Conversation, direction: Direction) -> Strand<'_> {
 
 #[test]
 fn more_than_a_budget_has_room_for_is_found_in_its_direction() {
+    let known = |_: &Strand<'_>| Some(Duration::ZERO);
     // 5 KB/s, which is the rate; and twice that.
     let (within, beyond) = (conversation(200, 100), conversation(200, 50));
     for (conversation, direction, over) in [
@@ -169,7 +170,7 @@ fn more_than_a_budget_has_room_for_is_found_in_its_direction() {
         (&beyond, Direction::In, true),
         (&beyond, Direction::Out, false),
     ] {
-        let drawn = drawn(&[&strand(conversation, direction)], Duration::ZERO);
+        let drawn = drawn(&[&strand(conversation, direction)], known, Duration::ZERO);
         assert_eq!(drawn.over > 0.0, over, "{direction:?}: {drawn:?}");
         assert_eq!(drawn.bytes, 100_000);
     }
@@ -178,5 +179,5 @@ fn more_than_a_budget_has_room_for_is_found_in_its_direction() {
         strand(&within, Direction::Each),
         strand(&within, Direction::Each),
     ];
-    assert!(drawn(&both.each_ref(), Duration::ZERO).over > 0.0);
+    assert!(drawn(&both.each_ref(), known, Duration::ZERO).over > 0.0);
 }
