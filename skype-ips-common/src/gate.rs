@@ -100,7 +100,7 @@ pub trait Tables {
     /// Charges a bucket for `bytes` in so many segments if it has room for them
     /// ([`crate::bucket::admit`]), else counts them as refused. `part` is that of the host, if the bucket
     /// is one that hosts share: then it must leave the others theirs
-    /// ([`crate::bucket::leaves_room`]).
+    /// ([`crate::share::leaves_room`]).
     fn charge(
         &mut self,
         key: &BucketKey,
@@ -135,6 +135,12 @@ pub trait Tables {
     #[inline(always)]
     fn forget(&mut self, bits: u32) -> u32 {
         bits
+    }
+    /// The same memory. The compiler then takes what it needs from there, and not from where it had it
+    /// before, where the verifier would know it: see [`Self::forget`].
+    #[inline(always)]
+    fn again<'a>(&mut self, work: &'a mut Work) -> &'a mut Work {
+        work
     }
     /// Whether the queue's thread has given a sign of life within `limit` nanoseconds.
     fn is_alive(&mut self, queue: u8, now: u64, limit: u64) -> bool;
@@ -214,25 +220,31 @@ pub fn judge<P: Packet, T: Tables>(
         });
         return Outcome::Pass(Code::Pass);
     }
+    let work = tables.again(work);
     let headers = &work.headers;
     work.fragment.source = headers.source;
     work.fragment.destination = headers.destination;
     work.fragment.protocol = u32::from(headers.protocol);
     // Ports and code of a later fragment are those of the first.
-    let (source_port, destination_port, first) = match headers.fragment {
-        Fragment::Whole => (headers.source_port, headers.destination_port, None),
-        Fragment::First(id) => {
-            work.fragment.id = id;
-            (headers.source_port, headers.destination_port, None)
+    let (mut source_port, mut destination_port) = (headers.source_port, headers.destination_port);
+    let mut facts = 0;
+    if let Fragment::First(id) | Fragment::Later(id) = headers.fragment {
+        work.fragment.id = id;
+    }
+    if let Fragment::Later(_) = headers.fragment {
+        let Some(first) = tables.fragment(&work.fragment) else {
+            return Outcome::Pass(Code::Pass);
+        };
+        (source_port, destination_port) = (first.source_port, first.destination_port);
+        facts |= fact::LATER;
+        if let Code::Inspect(_) = Code::from_number(first.code) {
+            facts |= fact::INSPECTED;
         }
-        Fragment::Later(id) => {
-            work.fragment.id = id;
-            match tables.fragment(&work.fragment) {
-                Some(first) => (first.source_port, first.destination_port, Some(first.code)),
-                None => return Outcome::Pass(Code::Pass),
-            }
+        if first.code == Code::Drop.number() {
+            facts |= fact::REFUSED;
         }
-    };
+    }
+    let mut facts = tables.forget(facts);
     let key = &mut work.key;
     key.zone = zone;
     key.protocol = headers.protocol;
@@ -248,7 +260,6 @@ pub fn judge<P: Packet, T: Tables>(
     work.endpoint.port = key.inside_port;
     work.endpoint.inside = key.inside;
 
-    let later = first.is_some();
     let met = met_of(tables, side, met, work.headers.vlan);
     let destination = &work.headers.destination;
     let covered = if is_one_host(destination) && !tables.is_local(destination) {
@@ -267,16 +278,6 @@ pub fn judge<P: Packet, T: Tables>(
         subnet: policy.subnet,
     };
     let queue = queue_of(&work.key.inside, config.queues);
-    let mut facts = 0;
-    if later {
-        facts |= fact::LATER;
-    }
-    if first == Some(Code::Inspect(queue).number()) {
-        facts |= fact::INSPECTED;
-    }
-    if first == Some(Code::Drop.number()) {
-        facts |= fact::REFUSED;
-    }
     if tables.is_alive(queue, now, config.heartbeat_limit) {
         facts |= fact::ALIVE;
         // Where the inside host's policy may be another than the one that was found, its own

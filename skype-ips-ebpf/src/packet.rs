@@ -16,6 +16,10 @@ pub(crate) struct Scratch {
     bytes: [u8; HEAD_LEN as usize + 8],
     work: Work,
     word: u32,
+    /// Never used. Older verifiers (Linux 6.1) forget that an offset was compared with `HEAD_LEN` where
+    /// the compiler takes it from the stack once more, and count with the longest extension header
+    /// (2048 bytes): what they think possible then lies inside as well.
+    room: [u8; 4096],
 }
 
 /// One head per hook and CPU: a program isn't interrupted by one of the same hook.

@@ -12,8 +12,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
-use skype_ips_common::bucket;
-use skype_ips_common::gate::Tables;
+use skype_ips_common::gate::{Tables, Work};
 use skype_ips_common::layout::{
     ACTION_ROWS, ActionEntry, Address, BucketKey, BucketState, BudgetEntry, CLASSES, Counter,
     EndpointKey, FlowKey, FlowState, FragmentKey, FragmentState, GateConfig, Hook, Interface,
@@ -21,6 +20,7 @@ use skype_ips_common::layout::{
     PolicyEntry, PolicyKey, PortKey, ProxyKey, Verdict, path,
 };
 use skype_ips_common::mark::MAX_QUEUES;
+use skype_ips_common::{bucket, share};
 
 #[map]
 static CONFIG: Array<GateConfig> = Array::with_max_entries(1, 0);
@@ -202,8 +202,8 @@ impl Tables for KernelTables {
                         core::ptr::read_volatile(&raw const (*part).full_at),
                     )
                 };
-                held = bucket::held(then, since, full_at.saturating_sub(now), now);
-                if !bucket::leaves_room(held, filled, now, budget) {
+                held = share::held(then, since, full_at.saturating_sub(now), now);
+                if !share::leaves_room(held, filled, now, budget) {
                     break;
                 }
             }
@@ -305,6 +305,13 @@ impl Tables for KernelTables {
             core::ptr::write_volatile(self.word, bits);
             core::ptr::read_volatile(self.word)
         }
+    }
+
+    #[inline(always)]
+    fn again<'a>(&mut self, work: &'a mut Work) -> &'a mut Work {
+        let work: *mut Work = work;
+        // SAFETY: a valid, aligned, initialised local, which holds the one reference that there is.
+        unsafe { &mut *core::ptr::read_volatile(&raw const work) }
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use super::{
 use crate::layout::{
     FlowState, GateConfig, INBOUND, LARGE, Met, OUTBOUND, TCP, UDP, Verdict, kind, opening, stage,
 };
-use crate::parse::{ACK, Packet, SYN};
+use crate::parse::{ACK, HEAD_LEN, Packet, SYN};
 use crate::prefilter;
 
 /// Whether the outside end opened the flow, as far as this packet's arrival tells: with its SYN, or with
@@ -86,6 +86,9 @@ pub(super) fn update<P: Packet, T: Tables>(
         tables.insert_flow(&work.key, &work.fresh);
     }
     work.unopened = 0;
+    // All headers that are read end before twice the head: said once more, for the verifier has not
+    // kept it.
+    let offset = tables.forget(headers.payload_offset) & (2 * HEAD_LEN - 1);
     let Some(flow) = tables.flow(&work.key) else {
         return false;
     };
@@ -185,7 +188,7 @@ pub(super) fn update<P: Packet, T: Tables>(
     if wanted {
         flow.more -= 1;
     }
-    let (offset, len) = (headers.payload_offset, headers.payload_len);
+    let len = headers.payload_len;
     // Of what comes in, nobody asks where to.
     let to = if direction == OUTBOUND {
         work.key.outside_port

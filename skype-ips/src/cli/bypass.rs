@@ -1,7 +1,9 @@
 //! `skype-ips bypass`: everything passes, watching goes on.
 
-use super::{Failure, print};
-use crate::control::blocking;
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::ask::{Output, Reason, seconds};
 
 /// Let everything pass, or stop doing so; watching goes on either way
 #[derive(clap::Args, Debug)]
@@ -19,26 +21,18 @@ enum Switch {
         /// End by itself after this time, such as 90s, 30m or 2h
         #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
         time: Option<u64>,
+        #[command(flatten)]
+        reason: Reason,
+        #[command(flatten)]
+        output: Output,
     },
     /// Policies hold again
-    Off,
-}
-
-/// A time such as `90s`, `30m` or `2h`, in seconds; at most a year.
-fn seconds(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no time: write a number with s, m or h, such as 30m");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    match number.checked_mul(factor) {
-        Some(seconds @ 1..=31_536_000) => Ok(seconds),
-        _ => Err(format!("{text:?} is out of range: write 1s to 8760h")),
-    }
+    Off {
+        #[command(flatten)]
+        reason: Reason,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 /// Tells the daemon.
@@ -46,38 +40,23 @@ fn seconds(text: &str) -> Result<u64, String> {
 /// # Errors
 /// Status 1 if none answers, or if it refuses.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let (on, time) = match args.switch {
-        Switch::On { time } => (true, time),
-        Switch::Off => (false, None),
+    let (on, time, reason, output) = match &args.switch {
+        Switch::On {
+            time,
+            reason,
+            output,
+        } => (true, *time, reason, output),
+        Switch::Off { reason, output } => (false, None, reason, output),
     };
-    let status = blocking::bypass(&args.instance.socket(), on, time).map_err(Failure::failed)?;
-    print(&match (on, status["bypass"]["until"].as_str()) {
-        (true, Some(until)) => format!("bypass on until {until}: everything passes\n"),
-        (true, None) => "bypass on: everything passes until `skype-ips bypass off`\n".to_owned(),
-        (false, _) => "bypass off: policies hold\n".to_owned(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_unit() {
-        assert_eq!(seconds("90s"), Ok(90));
-        assert_eq!(seconds("30m"), Ok(1800));
-        assert_eq!(seconds("2h"), Ok(7200));
-        for wrong in [
-            "",
-            "30",
-            "m",
-            "-1m",
-            "0s",
-            "9000h",
-            "99999999999999999999h",
-            "1é",
-        ] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
+    let body = json!({ "on": on, "for_seconds": time, "reason": reason.reason });
+    let status = args.instance.post("/v1/bypass", &body)?;
+    output.print(&status, |status: &Value| {
+        match (on, status["bypass"]["until"].as_str()) {
+            (true, Some(until)) => format!("bypass on until {until}: everything passes\n"),
+            (true, None) => {
+                "bypass on: everything passes until `skype-ips bypass off`\n".to_owned()
+            }
+            (false, _) => "bypass off: policies hold\n".to_owned(),
         }
-    }
+    })
 }

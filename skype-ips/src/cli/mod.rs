@@ -1,13 +1,21 @@
 //! The command line: one file per subcommand, arguments and output only.
 
 #[cfg(target_os = "linux")]
+mod ask;
+#[cfg(target_os = "linux")]
 pub mod bypass;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod cleanup;
+#[cfg(target_os = "linux")]
+pub mod confirm;
+#[cfg(target_os = "linux")]
+pub mod exempt;
 pub mod export;
 #[cfg(target_os = "linux")]
 pub mod lab;
+#[cfg(target_os = "linux")]
+pub mod reload;
 pub mod replay;
 #[cfg(target_os = "linux")]
 pub mod run;
@@ -38,6 +46,12 @@ enum Command {
     Export(export::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
+    #[cfg(target_os = "linux")]
+    Reload(reload::Args),
+    #[cfg(target_os = "linux")]
+    Confirm(confirm::Args),
+    #[cfg(target_os = "linux")]
+    Exempt(exempt::Args),
     #[cfg(target_os = "linux")]
     Bypass(bypass::Args),
     #[cfg(target_os = "linux")]
@@ -155,6 +169,12 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Reload(args) => reload::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Confirm(args) => confirm::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Exempt(args) => exempt::run(&args),
         #[cfg(target_os = "linux")]
         Command::Bypass(args) => bypass::run(&args),
         #[cfg(target_os = "linux")]

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::gateway::{self, GatewayError, Options};
-use crate::policy::{self, HookChoice, Interface, InterfaceSide, Mode, Place};
+use crate::gateway::{self, GatewayError, Options, Source};
+use crate::policy::{HookChoice, Interface, InterfaceSide, Mode, Place};
 
 /// Run the daemon
 #[derive(clap::Args, Debug)]
@@ -24,6 +24,9 @@ pub struct Args {
     interfaces: Vec<Interface>,
     #[command(flatten)]
     instance: super::Instance,
+    /// Folder under which it keeps what a reload that waits for its confirmation goes back to
+    #[arg(long, value_name = "DIR", default_value = gateway::DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
     /// Write event lines (JSON) to this file; `-` is standard output
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -57,20 +60,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
                 .from_env_lossy(),
         )
         .init();
-    let mut config = policy::load(&[args.config]).map_err(Failure::usage)?;
-    if !config.warnings.is_empty() {
-        eprintln!("{}", config.warnings);
-    }
-    if !args.interfaces.is_empty() {
-        config.gateway.interfaces = args.interfaces;
-    }
-    config.gateway.mode = args.mode.unwrap_or(config.gateway.mode);
-    config.gateway.hook = args.hook.unwrap_or(config.gateway.hook);
-    config.require_gateway().map_err(Failure::usage)?;
     let options = Options {
-        config,
+        source: Source {
+            file: args.config,
+            mode: args.mode,
+            hook: args.hook,
+            interfaces: args.interfaces,
+        },
         instance: args.instance.instance,
         run_dir: args.instance.run_dir,
+        state_dir: args.state_dir,
         events: args.events,
     };
     gateway::run(&options).map_err(failure)

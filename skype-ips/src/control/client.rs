@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::UnixStream;
 
 /// The daemon was not reached, or refused.
@@ -24,16 +24,21 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// What is asked for can't be said in a URL.
+    #[error("this can't be asked for: {0}")]
+    Request(#[from] hyper::http::Error),
     /// The conversation broke off.
     #[error("the daemon broke off: {0}")]
     Http(#[from] hyper::Error),
     /// The daemon said no.
-    #[error("the daemon answered {status}: {message}")]
+    #[error("the daemon refuses: {message}")]
     Refused {
         /// HTTP status.
         status: StatusCode,
         /// What it said.
         message: String,
+        /// Its whole answer; null if that was no JSON.
+        answer: Value,
     },
     /// The answer was not JSON.
     #[error("the daemon's answer is not JSON: {0}")]
@@ -79,17 +84,20 @@ impl Client {
         self.request(Method::GET, "/v1/counters", None).await
     }
 
-    /// Lets everything pass, for some seconds or until told otherwise, or stops doing so.
+    /// Asks for something to be shown; `path` begins with `/v1/` and is written as in a URL.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn bypass(
-        &mut self,
-        on: bool,
-        for_seconds: Option<u64>,
-    ) -> Result<Value, ClientError> {
-        let body = json!({ "on": on, "for_seconds": for_seconds });
-        self.request(Method::POST, "/v1/bypass", Some(&body)).await
+    pub async fn get(&mut self, path: &str) -> Result<Value, ClientError> {
+        self.request(Method::GET, path, None).await
+    }
+
+    /// Asks for a change.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post(&mut self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.request(Method::POST, path, Some(body)).await
     }
 
     async fn request(
@@ -104,8 +112,7 @@ impl Client {
             .uri(path)
             .header(hyper::header::HOST, "localhost")
             .header(hyper::header::CONTENT_TYPE, "application/json")
-            .body(Full::new(bytes))
-            .expect("method, path and headers are constants of the right form");
+            .body(Full::new(bytes))?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
@@ -113,9 +120,15 @@ impl Client {
         if status.is_success() {
             Ok(serde_json::from_slice(&bytes)?)
         } else {
+            let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let message = answer["error"].as_str().map_or_else(
+                || format!("{status}: {}", String::from_utf8_lossy(&bytes)),
+                str::to_owned,
+            );
             Err(ClientError::Refused {
                 status,
-                message: String::from_utf8_lossy(&bytes).into_owned(),
+                message,
+                answer,
             })
         }
     }
@@ -147,11 +160,19 @@ pub mod blocking {
         with(path, async |client| client.status().await)
     }
 
-    /// As [`Client::bypass`].
+    /// As [`Client::get`].
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn bypass(path: &Path, on: bool, for_seconds: Option<u64>) -> Result<Value, ClientError> {
-        with(path, async |client| client.bypass(on, for_seconds).await)
+    pub fn get(socket: &Path, path: &str) -> Result<Value, ClientError> {
+        with(socket, async |client| client.get(path).await)
+    }
+
+    /// As [`Client::post`].
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn post(socket: &Path, path: &str, body: &Value) -> Result<Value, ClientError> {
+        with(socket, async |client| client.post(path, body).await)
     }
 }

@@ -109,6 +109,23 @@ pub const CATALOGUE: &[(&str, &str)] = &[
         "The host's Skype is known, and has sent something in the last five minutes.",
     ),
     (
+        "listening-port",
+        "Skype listens on the TCP port of the number of its UDP port, or has answered there.",
+    ),
+    (
+        "relay-legs",
+        "What the host receives from one outside host it sends on to another, second by second: it \
+         carries their session.",
+    ),
+    (
+        "super-node-service",
+        "Many outside hosts come to this port with questions, and are answered as a directory does.",
+    ),
+    (
+        "role-ended",
+        "The host has not done for others what it did before, for a while.",
+    ),
+    (
         "proxy-target",
         "The client asks a proxy for a connection to a name that is Skype's alone.",
     ),

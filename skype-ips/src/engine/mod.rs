@@ -6,9 +6,12 @@
 
 mod hints;
 mod late;
+mod listening;
+mod roles;
 mod tcp;
 mod traffic;
 mod udp;
+pub mod view;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -83,8 +86,13 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The finding as the gate's tables hold it.
+    /// The finding as the gate's tables hold it, of a flow that is a session by itself.
     pub const fn verdict(self) -> Verdict {
+        self.verdict_in(0)
+    }
+
+    /// The same for a leg of the session of that number.
+    pub const fn verdict_in(self, session: u32) -> Verdict {
         Verdict {
             kind: kind::SKYPE,
             class: self.class.number(),
@@ -93,7 +101,7 @@ impl Finding {
             more: 0,
             more_request: 0,
             reserved: 0,
-            session: 0,
+            session,
             reserved2: 0,
         }
     }
@@ -121,9 +129,24 @@ pub enum Event {
         flow: FlowKey,
         /// What it was found to be.
         finding: Finding,
+        /// Number of the session that a flow is a leg of; 0 where it is one by itself.
+        session: u32,
         /// Why.
         evidence: Vec<Evidence>,
     },
+    /// Skype listens on a TCP port of an inside host: what is called there is its.
+    Listening {
+        /// When, on the engine's clock.
+        at: u64,
+        /// The port, of TCP.
+        endpoint: EndpointKey,
+        /// What calls there are.
+        finding: Finding,
+        /// Why.
+        evidence: Vec<Evidence>,
+    },
+    /// A TCP port on which Skype listened may be somebody else's now.
+    NotListening(EndpointKey),
     /// A flow is Skype's or Teams', and nothing tells which. It is looked at further.
     Ambiguous {
         /// When, on the engine's clock.
@@ -135,6 +158,8 @@ pub enum Event {
     },
     /// A flow that was ambiguous is not Skype's.
     Cleared(FlowKey),
+    /// What was known of a flow is not known any more: it is looked at anew.
+    Unknown(FlowKey),
     /// An endpoint has been silent for so long that it may be somebody else's now.
     Forgotten(EndpointKey),
 }
@@ -199,7 +224,7 @@ impl Engine {
     /// Forgets what was silent for too long at `now`. To be called about once a second.
     pub fn tick(&mut self, now: u64, events: &mut Vec<Event>) {
         while let Some(endpoint) = self.endpoints.expire(now) {
-            events.push(Event::Forgotten(endpoint));
+            listening::forgotten(endpoint, events);
         }
         self.flows.expire(now);
         self.traffic.expire(now);
@@ -228,6 +253,7 @@ impl Engine {
                 subject: Subject::Flow(packet.key),
                 flow: packet.key,
                 finding,
+                session: 0,
                 evidence,
             });
         }

@@ -62,6 +62,7 @@ impl Engine {
             subject: Subject::Flow(*key),
             flow: *key,
             finding: SKYPEOUT,
+            session: 0,
             evidence: vec![evidence.citing(spoken, 3..7, says)],
         });
     }
@@ -116,6 +117,7 @@ impl Engine {
             subject: Subject::Flow(*key),
             flow: *key,
             finding,
+            session: 0,
             evidence: std::iter::once(statistics).chain(out).collect(),
         });
         finding

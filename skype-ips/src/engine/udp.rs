@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use skype_ips_common::layout::{INBOUND, OUTBOUND};
 
-use super::{Answer, Engine, Event, Packet, Subject, client};
+use super::{Answer, Engine, Event, Packet, Subject, client, listening};
 use crate::detect::Evidence;
 use crate::detect::generator::Trial;
 use crate::detect::udp::{self, Message};
@@ -40,8 +40,10 @@ impl Engine {
                     subject: Subject::Endpoint(endpoint),
                     flow: packet.key,
                     finding,
+                    session: 0,
                     evidence,
                 });
+                listening::found(&endpoint, packet, finding, events);
             }
         }
         self.skypeout(packet, events);
@@ -79,7 +81,9 @@ impl Engine {
                 let hints = self.endpoint_hints(&endpoint, now);
                 let support = hints.iter().map(|one| one.bits).sum();
                 let (candidate, forgotten) = self.endpoints.candidate(&endpoint, now);
-                events.extend(forgotten.map(Event::Forgotten));
+                if let Some(forgotten) = forgotten {
+                    listening::forgotten(forgotten, events);
+                }
                 candidate.generator.observe(now, sent, companion, number);
                 let proof = candidate.generator.supported_proof(support);
                 Some([proof?, hints].concat())
@@ -174,7 +178,9 @@ impl Engine {
         }
         // Behind a NAT whose address is not configured: two peers that agree on it know it.
         let (candidate, forgotten) = self.endpoints.candidate(&endpoint, packet.now);
-        events.extend(forgotten.map(Event::Forgotten));
+        if let Some(forgotten) = forgotten {
+            listening::forgotten(forgotten, events);
+        }
         candidate
             .named(&packet.key.outside, answer.named, packet.number)
             .map(Seconding::Peer)

@@ -13,6 +13,10 @@ pub struct ShardCounters {
     pub accepted: AtomicU64,
     /// Of those, the ones dropped.
     pub dropped: AtomicU64,
+    /// Of those, the ones whose sender was to be told.
+    pub rejected: AtomicU64,
+    /// Resets that could not be sent to the other end of a connection.
+    pub reset_failed: AtomicU64,
     /// Findings of the engine.
     pub decisions: AtomicU64,
     /// Times that the kernel said it could not hand over packets.
@@ -44,6 +48,7 @@ pub(super) fn failures(shards: &[ShardCounters]) -> Value {
         "message-lost": sum(shards, |shard| &shard.message_lost),
         "internal-error": sum(shards, |shard| &shard.internal_error),
         "table-refused": sum(shards, |shard| &shard.table_refused),
+        "reset-failed": sum(shards, |shard| &shard.reset_failed),
         "events-lost": sum(shards, |shard| &shard.events_lost),
     })
 }

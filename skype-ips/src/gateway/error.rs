@@ -2,7 +2,7 @@
 
 use super::RunDirError;
 use crate::kernel::{AttachError, BpfError, FirewallError, LinkError, QueueError};
-use crate::policy::Place;
+use crate::policy::{Place, Problems};
 
 /// The gateway could not be set up, or stopped working.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum GatewayError {
         /// What is wrong with it.
         source: LinkError,
     },
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Configuration(#[from] Problems),
     /// The folder of this instance.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
@@ -71,10 +74,12 @@ impl GatewayError {
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Interface {
-                source: LinkError::Missing(_),
-                ..
-            } | Self::RunDir(RunDirError::Name(_))
+            Self::Configuration(_)
+                | Self::Interface {
+                    source: LinkError::Missing(_),
+                    ..
+                }
+                | Self::RunDir(RunDirError::Name(_))
         )
     }
 }

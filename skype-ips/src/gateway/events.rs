@@ -11,13 +11,13 @@ const BACKLOG: usize = 8192;
 
 /// Where the shards put their lines.
 #[derive(Clone, Debug)]
-pub struct Events {
+pub(super) struct Events {
     lines: SyncSender<String>,
 }
 
 impl Events {
     /// Takes a line, or says that it was given up.
-    pub fn send(&self, record: &impl serde::Serialize) -> bool {
+    pub(super) fn send(&self, record: &impl serde::Serialize) -> bool {
         let Ok(line) = serde_json::to_string(record) else {
             return false;
         };

@@ -1,5 +1,7 @@
 //! Where the gate that chooses the packets stands, and the tables that it and the shard share.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use skype_ips_common::gate::Work;
 use skype_ips_common::layout::{EndpointKey, FlowKey, FlowState, GateConfig, Verdict};
 
@@ -9,15 +11,22 @@ use crate::kernel::{BpfError, MemoryTables, ShardTables, VerdictTables};
 pub(super) enum Gate {
     /// In the kernel: queued packets have passed it.
     Kernel(Box<ShardTables>),
-    /// Here: everything is queued.
-    User(Box<UserGate>),
+    /// Here: everything is queued. All shards share it, as they share the kernel's tables: budgets of
+    /// subnets, and flows between two inside hosts, concern more shards than one.
+    User(Arc<Mutex<UserGate>>),
 }
 
 /// The gate in user space, for `hook = "off"`.
+#[derive(Debug)]
 pub(super) struct UserGate {
     pub(super) tables: MemoryTables,
     pub(super) config: GateConfig,
     pub(super) work: Work,
+}
+
+/// A panic under this lock leaves counts that may lack one packet, nothing worse.
+pub(super) fn lock(gate: &Mutex<UserGate>) -> MutexGuard<'_, UserGate> {
+    gate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gate {
@@ -25,7 +34,7 @@ impl Gate {
     pub(super) fn flow(&self, key: &FlowKey) -> Option<FlowState> {
         match self {
             Self::Kernel(tables) => tables.flow(key),
-            Self::User(gate) => gate.tables.flow_state(key).copied(),
+            Self::User(gate) => lock(gate).tables.flow_state(key).copied(),
         }
     }
 }
@@ -39,7 +48,7 @@ macro_rules! either {
                 $write
             }
             Gate::User(gate) => {
-                let $tables = &mut gate.tables;
+                let $tables = &mut lock(gate).tables;
                 $write.map_err(|never| match never {})
             }
         }

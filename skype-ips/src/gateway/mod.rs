@@ -4,15 +4,24 @@
 //! tags. Stop: the classifier goes, the queues run dry, the rules go, the queues close. Whatever
 //! fails half-way takes down what was already up.
 
+mod audit;
+mod bypass;
 mod clock;
+mod confirm;
 mod counters;
 mod error;
 mod events;
+mod exemptions;
 mod gate;
+mod in_force;
 mod proxies;
+mod reload;
+mod requests;
+mod restart;
 mod rundir;
 mod shard;
 mod shared;
+mod source;
 mod start;
 mod status;
 mod watchdog;
@@ -23,19 +32,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use skype_ips_common::layout::{Address, GateConfig, flag};
+use skype_ips_common::layout::{Address, GateConfig};
 
+pub use bypass::ExemptError;
+pub use confirm::DEFAULT_STATE_DIR;
 pub use error::GatewayError;
+pub use in_force::InForce;
+pub use reload::{Refusal, ReloadRequest, Reloaded};
 pub use rundir::{DEFAULT as DEFAULT_RUN_DIR, MAX_INSTANCE, RunDir, RunDirError, socket};
 pub use shared::Shared;
+pub use source::Source;
 pub use watchdog::watch;
 
+use confirm::{Choice, Kept};
 use error::io;
 
 use crate::kernel::{
-    Attachment, BpfError, Firewall, Link, Programs, addresses, holds_connections, queue_statistics,
+    Attachment, Firewall, Link, Programs, addresses, holds_connections, queue_statistics,
 };
-use crate::policy::{Config, InterfaceSide, Mode, to_mapped};
+use crate::policy::{InterfaceSide, Mode, to_mapped};
+use crate::telemetry::Who;
 
 /// A heartbeat older than this many nanoseconds counts as no daemon: under the second that is
 /// promised, over the longest pause of a busy machine.
@@ -46,12 +62,14 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// What the daemon is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The checked configuration.
-    pub config: Config,
+    /// Where the configuration comes from.
+    pub source: Source,
     /// Name of this daemon among others on the machine.
     pub instance: String,
     /// Folder under which it has its own.
     pub run_dir: PathBuf,
+    /// Folder under which it keeps what a reload that waits for its confirmation goes back to.
+    pub state_dir: PathBuf,
     /// Where event lines go: `None` discards, `-` is standard output, else a file.
     pub events: Option<PathBuf>,
 }
@@ -81,12 +99,13 @@ pub struct Gateway {
     shared: Arc<Shared>,
     programs: Mutex<Option<Programs>>,
     gate_config: Mutex<GateConfig>,
+    administration: Mutex<reload::Administration>,
     hooked: Vec<Hooked>,
     firewall: Mutex<Firewall>,
     shards: Mutex<Vec<JoinHandle<std::io::Result<()>>>>,
-    bypass_until: Mutex<Option<u64>>,
     watchdog: Mutex<Option<watchdog::Watchdog>>,
     events: events::Events,
+    requests: requests::Requests,
 }
 
 impl Gateway {
@@ -98,30 +117,6 @@ impl Gateway {
     /// What is in force, read back from the kernel.
     pub fn status(&self) -> serde_json::Value {
         status::status(self)
-    }
-
-    /// Lets everything pass, or stops doing so; watching goes on either way. `until` (nanoseconds
-    /// since the Unix epoch) is for the status only: the caller ends it.
-    ///
-    /// # Errors
-    /// The kernel's table was not written.
-    pub fn set_bypass(&self, on: bool, until: Option<u64>) -> Result<(), BpfError> {
-        self.shared.bypass.store(on, Relaxed);
-        let mut config = lock(&self.gate_config);
-        config.flags = if on {
-            config.flags | flag::BYPASS
-        } else {
-            config.flags & !flag::BYPASS
-        };
-        if let Some(programs) = lock(&self.programs).as_mut() {
-            programs.set_config(*config)?;
-        }
-        *lock(&self.bypass_until) = until.filter(|_| on);
-        tracing::warn!(
-            "bypass {}",
-            if on { "on: everything passes" } else { "off" }
-        );
-        Ok(())
     }
 
     /// Keeps the table of own addresses current, and says which queue has died, if any.
@@ -137,6 +132,7 @@ impl Gateway {
             }
         }
         set_outside_addresses(&self.shared, &self.hooked, &own);
+        self.follow_clock();
         let mut shards = lock(&self.shards);
         let Some(dead) = shards.iter().position(JoinHandle::is_finished) else {
             return Ok(());
@@ -238,7 +234,9 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
         .enable_all()
         .build()
         .map_err(io("start the control side"))?;
-    let result = runtime.block_on(serve(options, &run_dir, events));
+    let mut kept = Kept::open(&options.state_dir, &options.instance);
+    let choice = confirm::choose(&options.source, &mut kept, clock::wall())?;
+    let result = runtime.block_on(serve(options, choice, kept, &run_dir, events));
     drop(runtime);
     // The last sender is gone with the gateway: the writer writes what is left and ends.
     let _ = writer.join();
@@ -247,6 +245,8 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
 
 async fn serve(
     options: &Options,
+    choice: Choice,
+    kept: Kept,
     run_dir: &RunDir,
     events: events::Events,
 ) -> Result<(), GatewayError> {
@@ -255,15 +255,20 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).map_err(io("handle SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("handle SIGINT"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(io("handle SIGHUP"))?;
-    let gateway = Arc::new(Gateway::start(options, &events)?);
+    if !choice.config.warnings.is_empty() {
+        eprintln!("{}", choice.config.warnings);
+    }
+    let instead = choice.instead.clone();
+    let gateway = Arc::new(Gateway::start(options, choice, kept, &events)?);
+    gateway.say_what_was_chosen(instead);
     let server = crate::control::serve(&run_dir.socket(), gateway.clone())
         .map_err(io("open the control socket"))?;
     gateway.announce("ready");
+    let in_force = gateway.shared.in_force();
+    let mode = in_force.standing.mode();
     tracing::info!(
-        "ready: mode {}, policies {}",
-        gateway.shared.mode,
-        gateway
-            .shared
+        "ready: mode {mode}, policies {}",
+        in_force
             .standing
             .set()
             .policies()
@@ -272,7 +277,8 @@ async fn serve(
             .collect::<Vec<_>>()
             .join(", ")
     );
-    if gateway.shared.mode == Mode::Monitor {
+    drop(in_force);
+    if mode == Mode::Monitor {
         tracing::info!("monitoring only: nothing is dropped; `mode = \"enforce\"` changes that");
     }
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -280,7 +286,8 @@ async fn serve(
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
             _ = interrupt.recv() => break Ok(()),
-            _ = hangup.recv() => tracing::warn!("SIGHUP: the configuration is read at start only; restart to change it"),
+            // Its outcome is in the log and among the events.
+            _ = hangup.recv() => drop(gateway.reload(&ReloadRequest::default(), Who::Signal)),
             _ = tick.tick() => if let Err(error) = gateway.tick() { break Err(error) },
         }
     };

@@ -13,7 +13,8 @@ use skype_ips_common::mark::Code;
 use super::clock;
 use super::counters::{ShardCounters, add};
 use super::events::Events;
-use super::gate::Gate;
+use super::gate::{Gate, lock};
+use super::requests::Queries;
 use super::shared::Shared;
 use crate::engine::{Engine, Event, Settings};
 use crate::kernel::{Queue, QueueVerdict, QueuedPacket};
@@ -22,6 +23,8 @@ use known::Known;
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
+/// Looks at the counters of what is watched are this far apart, nanoseconds.
+const TICK: u64 = 1_000_000_000;
 /// Upkeep is this far apart, nanoseconds.
 const UPKEEP: u64 = 30 * 1_000_000_000;
 
@@ -40,8 +43,14 @@ pub(super) struct Shard<Q> {
     found: Vec<Event>,
     /// Version of the gateway's outside addresses that the engine was told.
     addresses: u64,
+    /// Swaps of policies that a gate in user space was told of.
+    swaps: u64,
+    /// What the control side asks.
+    queries: Queries,
     /// When a refused write was last complained about.
     complained: Option<u64>,
+    /// Whether it was said that no reset could be sent.
+    told_of_resets: bool,
 }
 
 impl<Q: Queue> Shard<Q> {
@@ -66,23 +75,37 @@ impl<Q: Queue> Shard<Q> {
             packets: 0,
             found: Vec::new(),
             addresses: 0,
+            swaps: 0,
+            queries: Queries::none(),
             complained: None,
+            told_of_resets: false,
         }
+    }
+
+    /// Lets it answer the control side.
+    pub(super) fn answering(mut self, queries: Queries) -> Self {
+        self.queries = queries;
+        self
     }
 
     /// Judges packets until told to stop; returns on an error of the queue that is final.
     pub(super) fn run(mut self) -> std::io::Result<()> {
-        let (mut beaten, mut upkept) = (0, clock::monotonic());
+        let (mut beaten, mut ticked, mut upkept) = (0, 0, clock::monotonic());
         loop {
             let now = clock::monotonic();
             if now - beaten >= BEAT {
                 self.beat(now);
                 beaten = now;
             }
+            if now - ticked >= TICK {
+                self.tick(now);
+                ticked = now;
+            }
             if now - upkept >= UPKEEP {
                 self.upkeep(now);
                 upkept = now;
             }
+            self.answer_queries();
             match self.queue.receive() {
                 Ok(Some(packet)) => self.handle(packet)?,
                 Ok(None) if self.shared.stopping.load(Relaxed) => return Ok(()),
@@ -98,6 +121,25 @@ impl<Q: Queue> Shard<Q> {
 
     fn counters(&self) -> &ShardCounters {
         &self.shared.counters[usize::from(self.number)]
+    }
+
+    /// The kernel's gate is told by the control side; one in user space is the shard's own.
+    fn follow_swaps(&mut self) {
+        let swaps = self.shared.current.swaps();
+        if swaps != self.swaps
+            && let Gate::User(gate) = &self.gate
+        {
+            let in_force = self.shared.in_force();
+            lock(gate).tables.set_policy(in_force.standing.compiled());
+        }
+        self.swaps = swaps;
+    }
+
+    /// Answers what the control side asked, between packets.
+    fn answer_queries(&mut self) {
+        while let Some(request) = self.queries.next() {
+            match request {}
+        }
     }
 
     fn beat(&mut self, now: u64) {
@@ -117,9 +159,8 @@ impl<Q: Queue> Shard<Q> {
             self.engine.set_own_addresses(addresses);
             self.addresses = version;
         }
-        let judged = catch_unwind(AssertUnwindSafe(|| {
-            self.judge(packet.payload(), packet.mark(), packet.arrived_on())
-        }));
+        self.follow_swaps();
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&packet)));
         let verdict = judged.unwrap_or_else(|_| {
             add(&self.counters().internal_error);
             // Its memory may be half-changed; what the kernel's tables know stays.

@@ -5,25 +5,22 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use arc_swap::Guard;
 use skype_ips_common::mark::{Field, MAX_QUEUES};
 
 use super::counters::ShardCounters;
+use super::in_force::{Current, InForce};
 use super::shard::engine_settings;
 use crate::detect::knowledge::Knowledge;
 use crate::engine::Settings;
-use crate::policy::{Failure, Mode, Standing};
+use crate::policy::Failure;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Shared {
     /// Name of this daemon.
     pub instance: String,
-    /// The gateway's mode.
-    pub mode: Mode,
-    /// What is in force.
-    pub standing: Standing,
-    /// Their version: the hash of the configuration.
-    pub policy_version: String,
+    pub(super) current: Current,
     /// Where the code stands in marks.
     pub field: Field,
     /// What happens to packets that can't be judged.
@@ -92,6 +89,11 @@ impl Shared {
     /// Whether nothing is to be dropped for now.
     pub fn bypass(&self) -> bool {
         self.bypass.load(Relaxed)
+    }
+
+    /// The policies in force. To be let go soon: what is held is not the newest after a while.
+    pub fn in_force(&self) -> Guard<Arc<InForce>> {
+        self.current.load()
     }
 
     pub(super) fn engine_settings(&self) -> Settings {

@@ -10,10 +10,16 @@ use skype_ips_common::gate::Work;
 use skype_ips_common::layout::{GateConfig, Interface, Met, flag};
 use skype_ips_common::mark::Field;
 
+use super::confirm::{Choice, Kept};
 use super::counters::ShardCounters;
 use super::error::io;
 use super::events::Events;
+use super::exemptions::Exemptions;
 use super::gate::{Gate, UserGate};
+use super::in_force::{Current, InForce};
+use super::reload::Administration;
+use super::requests::{self, Queries};
+use super::restart::{enforces, subnets};
 use super::shard::Shard;
 use super::shared::OutsideAddresses;
 use super::watchdog::Watchdog;
@@ -25,9 +31,7 @@ use crate::kernel::{
     BpfError, Firewall, KernelQueue, Link, MemoryTables, Plan, Programs, addresses, attach,
     conntrack_in_use,
 };
-use crate::policy::{
-    self, Compiled, ConntrackUse, HookChoice, Mode, OnFailure, PolicySet, Standing,
-};
+use crate::policy::{self, Compiled, Config, ConntrackUse, HookChoice, OnFailure, Standing};
 
 /// How long a queue thread waits for a packet before it looks around.
 const QUEUE_WAIT: Duration = Duration::from_millis(50);
@@ -37,9 +41,14 @@ impl Gateway {
     ///
     /// # Errors
     /// Any step failed; the ones before it are undone.
-    pub fn start(options: &Options, events: &Events) -> Result<Self, GatewayError> {
+    pub(super) fn start(
+        options: &Options,
+        choice: Choice,
+        kept: Kept,
+        events: &Events,
+    ) -> Result<Self, GatewayError> {
         // What a step set up goes with its variable, the last first, or with the gateway.
-        let setup = Setup::read(options)?;
+        let setup = Setup::read(options, &choice.config)?;
         let firewall = setup.probe_firewall()?;
         let queues = setup.open_queues()?;
         let gate_config = setup.gate_config();
@@ -51,21 +60,35 @@ impl Gateway {
         set_outside_addresses(&shared, &setup.hooks, &own);
         setup.warn_of_what_cannot_be_judged();
         let gates = gates(queues.len(), programs.as_ref(), compiled, gate_config)?;
+        let (requests, queries) = requests::channels(queues.len());
+        let (hook, watched) = (setup.settings.hook, !setup.classified && setup.open);
+        let hooks = setup.hooks;
+        let confirmed = kept.confirmed(&options.source);
         let mut gateway = Self {
+            administration: Mutex::new(Administration {
+                source: options.source.clone(),
+                config: choice.config,
+                confirmed,
+                kept,
+                lost_before: 0,
+                exemptions: Exemptions::default(),
+                bypass_until: None,
+                last: None,
+                instead: choice.instead,
+            }),
             shared,
             programs: Mutex::new(programs),
             gate_config: Mutex::new(gate_config),
             hooked: Vec::new(),
             firewall: Mutex::new(firewall),
             shards: Mutex::default(),
-            bypass_until: Mutex::default(),
+            requests,
             watchdog: Mutex::default(),
             events: events.clone(),
         };
-        gateway.spawn_shards(queues, gates)?;
+        gateway.spawn_shards(queues, gates, queries)?;
         lock(&gateway.firewall).install()?;
-        let (hook, watched) = (setup.settings.hook, !setup.classified && setup.open);
-        gateway.attach(setup.hooks, hook)?;
+        gateway.attach(hooks, hook)?;
         if watched {
             // No classifier could pass packets by a daemon that hangs, so a second process does.
             let watchdog =
@@ -75,8 +98,14 @@ impl Gateway {
         Ok(gateway)
     }
 
-    fn spawn_shards(&self, queues: Vec<KernelQueue>, gates: Vec<Gate>) -> Result<(), GatewayError> {
-        for ((number, queue), gate) in (0u8..).zip(queues).zip(gates) {
+    fn spawn_shards(
+        &self,
+        queues: Vec<KernelQueue>,
+        gates: Vec<Gate>,
+        queries: Vec<Queries>,
+    ) -> Result<(), GatewayError> {
+        let parts = (0u8..).zip(queues).zip(gates).zip(queries);
+        for (((number, queue), gate), queries) in parts {
             self.shared.beat(number, clock::monotonic());
             let shard = Shard::new(
                 number,
@@ -84,7 +113,8 @@ impl Gateway {
                 gate,
                 self.shared.clone(),
                 self.events.clone(),
-            );
+            )
+            .answering(queries);
             let thread = std::thread::Builder::new()
                 .name(format!(
                     "queue-{}",
@@ -118,6 +148,7 @@ impl Gateway {
 /// What is asked for, with the interfaces as the kernel has them.
 struct Setup<'a> {
     options: &'a Options,
+    config: &'a Config,
     settings: &'a policy::Gateway,
     field: Field,
     /// None of them attached yet.
@@ -131,8 +162,8 @@ struct Setup<'a> {
 }
 
 impl<'a> Setup<'a> {
-    fn read(options: &'a Options) -> Result<Self, GatewayError> {
-        let settings = &options.config.gateway;
+    fn read(options: &'a Options, config: &'a Config) -> Result<Self, GatewayError> {
+        let settings = &config.gateway;
         let field =
             Field::new(settings.mark_mask).expect("the reader accepts only four adjacent bits");
         let mut hooks = Vec::new();
@@ -148,9 +179,10 @@ impl<'a> Setup<'a> {
                 attachment: None,
             });
         }
-        let enforcing = enforces(settings.mode, &options.config.policies);
+        let enforcing = enforces(settings.mode, &config.policies);
         Ok(Self {
             options,
+            config,
             settings,
             field,
             hooks,
@@ -161,12 +193,11 @@ impl<'a> Setup<'a> {
     }
 
     fn standing(&self) -> Standing {
-        let config = &self.options.config;
-        config.standing(self.settings.mode, jiff::Timestamp::now())
+        self.config
+            .standing(self.settings.mode, jiff::Timestamp::now())
     }
 
     fn probe_firewall(&self) -> Result<Firewall, GatewayError> {
-        let policies = self.options.config.policies.policies();
         let firewall = Firewall::probe(Plan {
             instance: self.options.instance.clone(),
             field: self.field,
@@ -178,10 +209,7 @@ impl<'a> Setup<'a> {
             inside: inside(&self.hooks)
                 .map(|hook| hook.link.name.clone())
                 .collect(),
-            subnets: policies
-                .iter()
-                .flat_map(|policy| policy.subnets.clone())
-                .collect(),
+            subnets: subnets(&self.config.policies).collect(),
             enforcing: self.enforcing,
         })?;
         tracing::info!(
@@ -213,7 +241,7 @@ impl<'a> Setup<'a> {
     }
 
     fn gate_config(&self) -> GateConfig {
-        let knowledge = &self.options.config.knowledge;
+        let knowledge = &self.config.knowledge;
         GateConfig {
             heartbeat_limit: HEARTBEAT_LIMIT,
             mark_mask: self.settings.mark_mask,
@@ -256,9 +284,10 @@ impl<'a> Setup<'a> {
     fn share(&self, firewall: &Firewall, queues: usize, standing: Standing) -> Shared {
         Shared {
             instance: self.options.instance.clone(),
-            mode: self.settings.mode,
-            standing,
-            policy_version: self.options.config.hash.clone(),
+            current: Current::new(InForce {
+                standing,
+                version: self.config.hash.clone(),
+            }),
             field: self.field,
             failure: self.settings.failure,
             conntrack: firewall.uses_conntrack(),
@@ -272,7 +301,7 @@ impl<'a> Setup<'a> {
             counters: (0..queues).map(|_| ShardCounters::default()).collect(),
             public_addresses: self.settings.public_addresses.clone(),
             outside_addresses: OutsideAddresses::default(),
-            knowledge: self.options.config.knowledge.clone(),
+            knowledge: self.config.knowledge.clone(),
             stopping: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             beats: Default::default(),
@@ -300,34 +329,26 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Flows that the gates in user space remember together, as many as the kernel's table.
+/// Flows that the gate in user space remembers, as many as the kernel's table.
 const USER_FLOWS: usize = 262_144;
 
-/// One per queue: the kernel's, or without a classifier one in user space.
+/// One per queue: the kernel's, or without a classifier the one in user space.
 fn gates(
     queues: usize,
     programs: Option<&Programs>,
     compiled: &Compiled,
     config: GateConfig,
 ) -> Result<Vec<Gate>, BpfError> {
+    let user = Arc::new(Mutex::new(UserGate {
+        tables: MemoryTables::with_room(compiled, USER_FLOWS),
+        config,
+        work: Work::default(),
+    }));
     let gate = |_| match programs {
         Some(programs) => Ok(Gate::Kernel(Box::new(programs.shard_tables()?))),
-        None => Ok(Gate::User(Box::new(UserGate {
-            tables: MemoryTables::with_room(compiled, USER_FLOWS / queues.max(1)),
-            config,
-            work: Work::default(),
-        }))),
+        None => Ok(Gate::User(user.clone())),
     };
     (0..queues).map(gate).collect()
-}
-
-/// Whether any policy enforces under this gateway's mode.
-fn enforces(mode: Mode, policies: &PolicySet) -> bool {
-    mode == Mode::Enforce
-        && policies
-            .policies()
-            .iter()
-            .any(|policy| policy.mode == Mode::Enforce)
 }
 
 /// Whether the kernel checks that a packet's source is reached through the interface it came on.

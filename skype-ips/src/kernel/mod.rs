@@ -14,6 +14,8 @@ mod hooks;
 mod link;
 #[cfg(target_os = "linux")]
 mod queue;
+#[cfg(target_os = "linux")]
+pub mod reset;
 mod tables;
 #[cfg(target_os = "linux")]
 mod tool;

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use skype_ips_common::parse::HEAD_LEN;
 
+use super::reset::RawSender;
+
 /// Bytes of a packet copied to user space: the headers and the 256 stream bytes that the longest
 /// test reads. At GSO sizes a short copy is half the work.
 const COPY_RANGE: u16 = (HEAD_LEN + 512) as u16;
@@ -27,6 +29,8 @@ pub trait QueuedPacket {
     fn mark(&self) -> u32;
     /// Number of the interface on which it came; 0 if none.
     fn arrived_on(&self) -> u32;
+    /// Number of the interface through which it leaves; 0 if none.
+    fn leaves_through(&self) -> u32;
 }
 
 /// What becomes of a queued packet.
@@ -56,6 +60,12 @@ pub trait Queue {
     /// # Errors
     /// The kernel didn't take it.
     fn answer(&mut self, packet: Self::Packet, verdict: QueueVerdict) -> io::Result<()>;
+
+    /// Sends a packet of our own making, from its IP header on, with this mark.
+    ///
+    /// # Errors
+    /// No right, or no route.
+    fn send(&mut self, packet: &[u8], mark: u32) -> io::Result<()>;
 }
 
 /// Why a queue can't be had.
@@ -92,6 +102,7 @@ pub enum QueueError {
 /// A queue of the kernel.
 pub struct KernelQueue {
     queue: nfq::Queue,
+    sender: RawSender,
 }
 
 impl std::fmt::Debug for KernelQueue {
@@ -176,7 +187,10 @@ impl KernelQueue {
             tv_usec: libc::suseconds_t::from(wait.subsec_micros()),
         };
         set_option(descriptor, libc::SO_RCVTIMEO, &wait).map_err(step("receive time-out"))?;
-        Ok(Self { queue })
+        Ok(Self {
+            queue,
+            sender: RawSender::default(),
+        })
     }
 }
 
@@ -191,6 +205,10 @@ impl QueuedPacket for nfq::Message {
 
     fn arrived_on(&self) -> u32 {
         self.get_indev()
+    }
+
+    fn leaves_through(&self) -> u32 {
+        self.get_outdev()
     }
 }
 
@@ -225,6 +243,10 @@ impl Queue for KernelQueue {
             QueueVerdict::Drop => packet.set_verdict(nfq::Verdict::Drop),
         }
         self.queue.verdict(packet)
+    }
+
+    fn send(&mut self, packet: &[u8], mark: u32) -> io::Result<()> {
+        self.sender.send(packet, mark)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The tables that the daemon writes and the gate reads, and their in-memory twin.
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use skype_ips_common::bucket;
 use skype_ips_common::gate::Tables;
 use skype_ips_common::layout::{
     ActionEntry, Address, BucketKey, BucketState, BudgetEntry, Counter, EndpointKey, FlowKey,
     FlowState, FragmentKey, FragmentState, MAX_BUCKETS, PolicyEntry, Verdict, flag,
 };
+use skype_ips_common::{bucket, share};
 
 use crate::policy::Compiled;
 use crate::recent::Recent;
@@ -160,9 +160,9 @@ impl Tables for MemoryTables {
         let mut whole = self.bucket(key);
         let mut own = part.map(|part| self.bucket(part));
         let debt = whole.full_at.saturating_sub(now);
-        let held = own.map_or(0, |own| bucket::held(own.held, own.full_at, debt, now));
+        let held = own.map_or(0, |own| share::held(own.held, own.full_at, debt, now));
         let filled = bucket::admit(whole.full_at, now, bytes, segments, budget)
-            .filter(|filled| bucket::leaves_room(held, *filled, now, budget) || own.is_none());
+            .filter(|filled| share::leaves_room(held, *filled, now, budget) || own.is_none());
         if let Some(full_at) = filled {
             whole.full_at = full_at;
             if let Some(own) = &mut own {

@@ -8,7 +8,7 @@ use super::explain::Explanation;
 use super::gateway::Gateway;
 use super::model::PolicySet;
 use super::places::Places;
-use super::read::{self, Pack};
+use super::read::{self, Pack, Snapshot};
 use super::standing::Standing;
 use super::vocabulary::{InterfaceSide, Mode};
 use crate::detect::knowledge::Knowledge;
@@ -26,6 +26,8 @@ pub struct Config {
     pub knowledge: Arc<Knowledge>,
     /// SHA-256 over the files' texts in the order in which they were read, in hexadecimal.
     pub hash: String,
+    /// The files' texts.
+    pub snapshot: Snapshot,
     /// What is allowed and probably not meant.
     pub warnings: Problems,
     /// What each file has, in the order in which they were read.

@@ -25,7 +25,7 @@ pub use explain::{Covering, Explanation, Outcome, Setting};
 pub use gateway::{Failure, Gateway, Interface, Queues};
 pub use model::{MAX_PREFIXES, Open, Policy, PolicySet, from_mapped, mapped_prefix, to_mapped};
 pub use places::{Places, PolicyPlaces, RulePlaces, SubnetPlace, WindowPlaces};
-pub use read::{Pack, load, parse};
+pub use read::{Pack, Snapshot, load, parse, restore};
 pub use rule::{Rule, RuleKey, Rules};
 pub use standing::{Decided, Standing};
 pub use vocabulary::{

@@ -92,6 +92,8 @@ pub struct Driver {
     tagged_within: u64,
     pub(super) conversations: Conversations,
     pub(super) keys: Vec<Keys>,
+    /// The newest conversation of each flow.
+    of_flows: FxHashMap<FlowKey, usize>,
     /// All proofs, the oldest first.
     pub(super) proofs: Vec<Proof>,
     /// Those of endpoints, by their indexes.
@@ -142,6 +144,7 @@ impl Driver {
             tagged_within: 0,
             conversations: Conversations::new(),
             keys: Vec::new(),
+            of_flows: FxHashMap::default(),
             proofs: Vec::new(),
             of_endpoints: FxHashMap::default(),
             known: FxHashMap::default(),
@@ -249,6 +252,7 @@ impl Driver {
             }
             if let Some(index) = step.conversation {
                 self.keys[index].flows[slot].get_or_insert(key);
+                self.of_flows.insert(key, index);
             }
             self.count_type2(&key, side, payload, headers.payload_len);
             dropped = match outcome {
@@ -295,6 +299,12 @@ impl Driver {
             return;
         }
         self.next_tick = self.now.saturating_add(TICK);
+        for key in self.engine.watching() {
+            if let Some(state) = self.tables.flow_state(&key) {
+                self.engine
+                    .counters(self.now, &key, state, &mut self.events);
+            }
+        }
         self.engine.tick(self.now, &mut self.events);
         self.take_events(0, None);
     }

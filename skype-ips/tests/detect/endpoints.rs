@@ -309,10 +309,12 @@ fn findings_name_the_endpoint_and_the_flow_that_proved_it() {
             evidence,
             ..
         },
+        skype_ips::engine::Event::Listening { endpoint, .. },
     ] = &trial.events[..]
     else {
-        panic!("one finding");
+        panic!("one finding, and where it listens");
     };
+    assert_eq!(Some(*endpoint), flow.endpoint().listener());
     assert_eq!(*flow, udp(PEER, 2));
     assert_eq!(*subject, Subject::Endpoint(flow.endpoint()));
     assert_eq!(*at, trial.now);

@@ -53,7 +53,7 @@ pub(crate) fn said(trial: &Trial) -> Vec<&'static str> {
             Event::Found { evidence, .. } => (None, &evidence[..]),
             Event::Ambiguous { evidence, .. } => (Some("ambiguous"), &evidence[..]),
             Event::Cleared(_) => (Some("cleared"), &[][..]),
-            Event::Forgotten(_) => (None, &[][..]),
+            _ => (None, &[][..]),
         };
         word.into_iter().chain(evidence.iter().map(|one| one.name))
     });

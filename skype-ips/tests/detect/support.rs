@@ -140,7 +140,7 @@ impl Trial {
             Event::Found {
                 subject, evidence, ..
             } => Some((evidence, matches!(subject, Subject::Endpoint(_)))),
-            Event::Ambiguous { .. } | Event::Cleared(_) | Event::Forgotten(_) => None,
+            _ => None,
         });
         found
             .flat_map(|(evidence, endpoint)| evidence.iter().map(move |one| (one.name, endpoint)))
@@ -151,7 +151,7 @@ impl Trial {
     pub(crate) fn cited(&self) -> Vec<(u64, std::ops::Range<u32>, String)> {
         let evidence = self.events.iter().filter_map(|event| match event {
             Event::Found { evidence, .. } => Some(evidence),
-            Event::Ambiguous { .. } | Event::Cleared(_) | Event::Forgotten(_) => None,
+            _ => None,
         });
         let cited = evidence.flatten().flat_map(|one| &one.cited);
         cited

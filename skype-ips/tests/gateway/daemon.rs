@@ -31,6 +31,17 @@ subnets = ["10.0.0.0/8"]
 default = "drop"
 "#;
 
+/// As [`CONFIG`], with other policies.
+pub(crate) fn under(policies: &str) -> String {
+    let (gateway, _) = CONFIG.split_once("[[policy]]").expect("it has a policy");
+    format!("{gateway}{policies}")
+}
+
+/// As [`CONFIG`], with other keys in its policy than `default`.
+pub(crate) fn saying(keys: &str) -> String {
+    CONFIG.replace("default = \"drop\"", keys)
+}
+
 /// As [`CONFIG`], failing closed.
 pub(crate) fn closed() -> String {
     CONFIG.replace("[queues]", "[failure]\ndaemon-down = \"closed\"\n[queues]")
@@ -128,6 +139,14 @@ impl Daemon {
 
     pub(crate) fn status(&self) -> Value {
         blocking::status(&self.socket()).expect("the daemon answers")
+    }
+
+    /// Packets that all queues have handed over so far.
+    pub(crate) fn queued(&self) -> u64 {
+        let status = self.status();
+        let queues = status["queues"].as_array().expect("a list");
+        let received = queues.iter().filter_map(|queue| queue["received"].as_u64());
+        received.sum()
     }
 
     pub(crate) fn bypass(&self, on: bool) {

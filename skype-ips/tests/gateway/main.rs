@@ -5,11 +5,16 @@
 #![cfg(target_os = "linux")]
 
 mod blocking;
+mod both_inside;
 mod daemon;
 mod failures;
+mod listening_port;
 mod media;
 mod net;
 mod refusals;
+mod reject;
+mod restrictions;
 mod rules;
 mod steady;
 mod streams;
+mod throttle;

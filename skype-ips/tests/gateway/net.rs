@@ -2,7 +2,7 @@
 //! namespace without a name, linked to nothing else.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,6 +77,27 @@ impl Net {
         shell(&self.gateway, line)
     }
 
+    /// A connection from `client` to a port of `server`: its ends there.
+    pub(crate) fn connection(
+        client: &Netns,
+        server: (&Netns, Ipv4Addr),
+        port: u16,
+    ) -> (TcpStream, TcpStream) {
+        let listener = server
+            .0
+            .run(|| TcpListener::bind((server.1, port)))
+            .expect("a free port");
+        let client = client
+            .run(|| TcpStream::connect((server.1, port)))
+            .expect("a way through");
+        let (server, _) = listener.accept().expect("a connection");
+        for end in [&client, &server] {
+            end.set_nodelay(true).expect("an option of TCP");
+            end.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        }
+        (client, server)
+    }
+
     /// Answers each datagram to ports 7000 to 7009 of the outside host.
     pub(crate) fn serve(&self) -> Server {
         self.serve_with(|datagram, _| Some(datagram.to_vec()))
@@ -120,15 +141,12 @@ impl Net {
 
     /// The same from another port, by a program that has sent `before` probes already.
     pub(crate) fn skype_from(&self, port: u16, count: u32, before: u32) -> Vec<u32> {
-        let socket = self
-            .inside
-            .run(|| UdpSocket::bind((INSIDE_HOST, port)))
-            .expect("a free port");
-        let mut state = (0..before).fold(0x1234_5678, |state, _| lcg::next(state));
-        exchange(&socket, count, DROPPED, |number| {
-            state = lcg::next(state);
-            probe(number, state)
-        })
+        probes(&self.inside, (INSIDE_HOST, port), count, before)
+    }
+
+    /// As [`Net::skype`], from another host.
+    pub(crate) fn skype_at(&self, host: &Netns, address: Ipv4Addr, count: u32) -> Vec<u32> {
+        probes(host, (address, SKYPE_PORT), count, 0)
     }
 
     /// Sends `count` connectivity checks in Microsoft's dialect from one port to ten, and says which
@@ -167,6 +185,15 @@ impl Net {
     }
 }
 
+fn probes(host: &Netns, from: (Ipv4Addr, u16), count: u32, before: u32) -> Vec<u32> {
+    let socket = host.run(|| UdpSocket::bind(from)).expect("a free port");
+    let mut state = (0..before).fold(0x1234_5678, |state, _| lcg::next(state));
+    exchange(&socket, count, DROPPED, |number| {
+        state = lcg::next(state);
+        probe(number, state)
+    })
+}
+
 /// A type-2 datagram: message ID, 02, IV, then what would be checksum and ciphertext.
 pub(crate) fn probe(number: u32, iv: u32) -> Vec<u8> {
     let mut datagram = (0x1000 + 2 * number as u16).to_be_bytes().to_vec();
@@ -176,6 +203,8 @@ pub(crate) fn probe(number: u32, iv: u32) -> Vec<u8> {
     datagram
 }
 
+/// How long to wait for what is sure to come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait for an answer where many won't come.
 const DROPPED: Duration = Duration::from_millis(400);
 /// How long to wait for an answer where all should come.

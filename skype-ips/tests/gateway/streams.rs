@@ -18,7 +18,7 @@ const STRANGE: u8 = 0xee;
 const CONSENT: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
 /// The key exchange's first segment, with 30 bytes of padding.
-fn opening() -> Vec<u8> {
+pub(crate) fn opening() -> Vec<u8> {
     let padding = std::iter::successors(Some(0x33), |byte| Some(lcg::next_byte(*byte)));
     (0x90..0xc0).chain(padding.take(30)).collect()
 }

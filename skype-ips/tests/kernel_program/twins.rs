@@ -175,8 +175,14 @@ impl Twins {
     pub(crate) fn know(&mut self, event: &Event) {
         let (subject, verdict) = match event {
             Event::Found {
-                subject, finding, ..
-            } => (*subject, finding.verdict()),
+                subject,
+                finding,
+                session,
+                ..
+            } => (*subject, finding.verdict_in(*session)),
+            Event::Listening {
+                endpoint, finding, ..
+            } => (Subject::Endpoint(*endpoint), finding.verdict()),
             Event::Ambiguous { flow, .. } => (Subject::Flow(*flow), Verdict::AMBIGUOUS),
             Event::Cleared(flow) => {
                 let other = Verdict {
@@ -185,7 +191,7 @@ impl Twins {
                 };
                 (Subject::Flow(*flow), other)
             }
-            Event::Forgotten(_) => return,
+            Event::Forgotten(_) | Event::NotListening(_) | Event::Unknown(_) => return,
         };
         let subject = &subject;
         match subject {

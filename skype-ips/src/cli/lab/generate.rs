@@ -60,6 +60,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         scenario: &scenario,
         seed: args.seed,
         runs: vec![run],
+        promises: Vec::new(),
     };
     if args.json {
         let lines = report.json().into_iter().map(|line| format!("{line}\n"));

@@ -6,7 +6,7 @@ use super::super::{Failure, print, word};
 use super::progress::{Done, ProgressLine};
 use super::{conclude, failure, gateway_lines, scenario};
 use crate::lab::run::{DaemonOptions, Look, Options, Outcome, Progress, Report, Run, Treatment};
-use crate::lab::run::{bit_rate, run as play};
+use crate::lab::run::{bit_rate, promises, run as play};
 use crate::lab::{LabError, again_in_user_namespace, catch_signals, in_user_namespace};
 use crate::policy::{HookChoice, Mode};
 use crate::simulator::scenario::{Scenario, build};
@@ -107,6 +107,10 @@ fn report(
     built_in: bool,
     json: bool,
 ) -> Result<(), Failure> {
+    let promises = match (&outcome.daemon, &outcome.in_force) {
+        (Some(under), Some(in_force)) => promises(scenario, &outcome.plain, under, in_force),
+        _ => Vec::new(),
+    };
     let mut runs = vec![Run::new(
         "no daemon",
         scenario,
@@ -127,6 +131,7 @@ fn report(
         scenario,
         seed,
         runs,
+        promises,
     };
     if json {
         let lines = report.json().into_iter().map(|line| format!("{line}\n"));

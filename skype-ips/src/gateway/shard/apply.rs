@@ -1,13 +1,15 @@
 //! What the engine found goes to the gate's tables and into the event lines.
 
-use skype_ips_common::layout::{FlowKey, Met, Verdict, kind};
+use skype_ips_common::layout::{
+    ActionEntry, CLIENT_ROLE, EndpointKey, FlowKey, TCP, Verdict, kind,
+};
 
 use super::Shard;
 use super::known::DECIDED_LIFE;
-use crate::engine::{Event, Evidence, Finding, Subject};
+use crate::engine::{Event, Evidence, Subject};
 use crate::gateway::clock;
 use crate::gateway::counters::add;
-use crate::gateway::gate::Gate;
+use crate::gateway::gate::{Gate, lock};
 use crate::kernel::{BpfError, Queue, VerdictTables as _};
 use crate::policy::{Action, from_mapped};
 use crate::telemetry::{self, AlertFinding, AlertPolicy, AlertRecord, AlertSkype};
@@ -16,20 +18,18 @@ use crate::telemetry::{self, AlertFinding, AlertPolicy, AlertRecord, AlertSkype}
 const COMPLAINT: u64 = 10 * 1_000_000_000;
 
 impl<Q: Queue> Shard<Q> {
-    pub(super) fn action(&self, key: &FlowKey, finding: &Finding) -> Action {
-        self.action_for(key, &finding.verdict())
-    }
-
-    /// What is to be done with a flow of which nothing tells whether it is Skype's or Teams'.
-    pub(super) fn ambiguous_action(&self, key: &FlowKey) -> Action {
-        self.action_for(key, &Verdict::AMBIGUOUS)
-    }
-
-    fn action_for(&self, key: &FlowKey, verdict: &Verdict) -> Action {
+    /// What is to be done with a flow of which this is known.
+    pub(super) fn entry(&self, key: &FlowKey, verdict: &Verdict) -> ActionEntry {
         let flow = self.gate.flow(key).unwrap_or_default();
         let called = flow.called != 0;
-        let decided = self.shared.standing.decide(key, flow.met, called, verdict);
-        decided.map_or(Action::Allow, |decided| decided.action)
+        let in_force = self.shared.in_force();
+        let compiled = in_force.standing.compiled();
+        let decided = compiled.decide(key, flow.met, called, &verdict.of_flow(called));
+        decided.map_or(ActionEntry::default(), |(_, entry)| entry)
+    }
+
+    fn action(&self, key: &FlowKey, verdict: &Verdict) -> Action {
+        Action::from_number(self.entry(key, verdict).action)
     }
 
     /// Writes what the engine found to the tables, and reports it.
@@ -39,21 +39,20 @@ impl<Q: Queue> Shard<Q> {
                 subject,
                 flow,
                 finding,
+                session,
                 evidence,
                 ..
             } => {
                 add(&self.counters().decisions);
-                let verdict = finding.verdict();
+                let verdict = finding.verdict_in(session);
                 let scope = match subject {
                     Subject::Flow(key) => {
                         self.set_verdict(&key, verdict, now);
+                        self.tell_other_half(&key, verdict, now);
                         "flow"
                     }
                     Subject::Endpoint(key) => {
-                        for key in std::iter::once(key).chain(key.listener()) {
-                            let result = self.gate.set_endpoint(&key, verdict);
-                            self.check(result);
-                        }
+                        self.know_endpoint(&key, verdict);
                         "endpoint"
                     }
                 };
@@ -62,12 +61,12 @@ impl<Q: Queue> Shard<Q> {
                     role: finding.role,
                     confidence: finding.confidence,
                 };
-                let action = self.action(&flow, &finding);
+                let action = self.action(&flow, &verdict);
                 self.report(&flow, scope, Some(found), &evidence, action);
             }
             Event::Ambiguous { flow, evidence, .. } => {
                 self.set_verdict(&flow, Verdict::AMBIGUOUS, now);
-                let action = self.ambiguous_action(&flow);
+                let action = self.action(&flow, &Verdict::AMBIGUOUS);
                 self.report(&flow, "flow", None, &evidence, action);
             }
             Event::Cleared(flow) => {
@@ -77,13 +76,41 @@ impl<Q: Queue> Shard<Q> {
                 };
                 self.set_verdict(&flow, other, now);
             }
-            Event::Forgotten(key) => {
-                for key in std::iter::once(key).chain(key.listener()) {
-                    let result = self.gate.remove_endpoint(&key);
-                    self.check(result);
-                }
+            Event::Listening {
+                endpoint, finding, ..
+            } => self.know_endpoint(&endpoint, finding.verdict()),
+            Event::Unknown(flow) => {
+                self.known.forget(&flow);
+                self.forget_verdicts([flow]);
+            }
+            Event::Forgotten(key) | Event::NotListening(key) => {
+                let result = self.gate.remove_endpoint(&key);
+                self.check(result);
             }
         }
+    }
+
+    /// Where the other end of a connection is inside too, it has a policy as well: what both ends said
+    /// condemns either. It is a client there, whatever serves it here.
+    fn tell_other_half(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
+        let other = from_other_end(key);
+        let met = self.gate.flow(&other).unwrap_or_default().met;
+        let in_force = self.shared.in_force();
+        let of_policy = in_force.standing.of(met, &other.inside).is_some();
+        drop(in_force);
+        if key.protocol == TCP && of_policy {
+            let verdict = Verdict {
+                role: CLIENT_ROLE,
+                session: 0,
+                ..verdict
+            };
+            self.set_verdict(&other, verdict, now);
+        }
+    }
+
+    fn know_endpoint(&mut self, key: &EndpointKey, verdict: Verdict) {
+        let result = self.gate.set_endpoint(key, verdict);
+        self.check(result);
     }
 
     fn set_verdict(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
@@ -126,6 +153,8 @@ impl<Q: Queue> Shard<Q> {
         evidence: &[Evidence],
         action: Action,
     ) {
+        let in_force = self.shared.in_force();
+        let met = self.gate.flow(flow).unwrap_or_default().met;
         let (source, destination) = (from_mapped(&flow.inside), from_mapped(&flow.outside));
         let record = AlertRecord {
             event_type: "alert",
@@ -148,12 +177,11 @@ impl<Q: Queue> Shard<Q> {
                 evidence: evidence.iter().map(|evidence| evidence.name).collect(),
             },
             policy: AlertPolicy {
-                name: self
-                    .shared
+                name: in_force
                     .standing
-                    .of(Met::default(), &flow.inside)
+                    .of(met, &flow.inside)
                     .map(|(_, policy)| policy.name.clone()),
-                version: self.shared.policy_version.clone(),
+                version: in_force.version.clone(),
                 action,
             },
         };
@@ -162,20 +190,40 @@ impl<Q: Queue> Shard<Q> {
         }
     }
 
-    /// Forgets what has been silent for long.
-    pub(super) fn upkeep(&mut self, now: u64) {
+    /// Shows the engine the counters of the flows that it watches, and lets it look around.
+    pub(super) fn tick(&mut self, now: u64) {
         let mut found = std::mem::take(&mut self.found);
+        for key in self.engine.watching() {
+            if let Some(state) = self.gate.flow(&key) {
+                self.engine.counters(now, &key, &state, &mut found);
+            }
+        }
         self.engine.tick(now, &mut found);
         for event in found.drain(..) {
             self.apply(event, now);
         }
         self.found = found;
+    }
+
+    /// Forgets what has been silent for long.
+    pub(super) fn upkeep(&mut self, now: u64) {
         let gate = &self.gate;
         let last_seen = |key: &FlowKey| gate.flow(key).map(|flow| flow.last_seen);
         let gone = self.known.expire(now, last_seen);
         self.forget_verdicts(gone);
-        if let Gate::User(gate) = &mut self.gate {
-            gate.tables.expire(now.saturating_sub(DECIDED_LIFE));
+        if let Gate::User(gate) = &self.gate {
+            lock(gate).tables.expire(now.saturating_sub(DECIDED_LIFE));
         }
+    }
+}
+
+/// The same flow with the other end as the inside one.
+fn from_other_end(key: &FlowKey) -> FlowKey {
+    FlowKey {
+        inside_port: key.outside_port,
+        outside_port: key.inside_port,
+        inside: key.outside,
+        outside: key.inside,
+        ..*key
     }
 }

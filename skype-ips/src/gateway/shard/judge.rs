@@ -3,8 +3,8 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use skype_ips_common::gate::{self, Outcome, Side};
-use skype_ips_common::layout::{FlowKey, INBOUND, Met, OUTBOUND, TCP, Verdict, kind};
+use skype_ips_common::gate::{self, Outcome, Side, Tables as _};
+use skype_ips_common::layout::{ActionEntry, FlowKey, INBOUND, Met, OUTBOUND, TCP, Verdict, kind};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
@@ -12,8 +12,10 @@ use skype_ips_common::prefilter;
 use super::Shard;
 use crate::engine::{Answer, Packet};
 use crate::gateway::clock;
-use crate::gateway::gate::{Gate, UserGate};
-use crate::kernel::{Queue, QueueVerdict};
+use crate::gateway::counters::add;
+use crate::gateway::gate::{Gate, UserGate, lock};
+use crate::kernel::{MemoryTables, Queue, QueueVerdict, QueuedPacket, reset};
+use crate::policy::Action;
 
 /// Without a classifier a connection is let go after this many packets without evidence: openings,
 /// probes and their answers lie well within.
@@ -26,6 +28,8 @@ struct Queued<'a> {
     bytes: &'a [u8],
     /// Where the kernel met it.
     side: Side,
+    /// Whether it goes to another inside host.
+    stays_inside: bool,
     zone: u16,
     /// The code in its mark.
     code: Code,
@@ -44,33 +48,69 @@ struct Chosen<'a> {
 /// What becomes of a packet.
 enum Fate {
     Accept(Code),
+    /// It passes as the policy says of what is known of its flow.
+    Known(Code, ActionEntry),
     Drop,
+    /// Both of its ends are told.
+    Reject,
 }
 
 impl<Q: Queue> Shard<Q> {
-    pub(super) fn judge(&mut self, bytes: &[u8], mark: u32, arrived_on: u32) -> QueueVerdict {
-        let field = self.shared.field;
+    pub(super) fn judge(&mut self, packet: &Q::Packet) -> QueueVerdict {
+        let (field, mark) = (self.shared.field, packet.mark());
+        let is_inside = |interface| self.shared.inside.contains(&interface);
+        let arrived_on = packet.arrived_on();
         let queued = Queued {
-            bytes,
-            side: if self.shared.inside.contains(&arrived_on) {
+            bytes: packet.payload(),
+            side: if is_inside(arrived_on) {
                 Side::InsideIngress
             } else {
                 Side::Inbound
             },
+            stays_inside: is_inside(arrived_on) && is_inside(packet.leaves_through()),
             zone: self.shared.zones.get(&arrived_on).copied().unwrap_or(0),
             code: field.read(mark),
             now: clock::monotonic(),
         };
-        let fate = match self.choose(&queued) {
+        let mut fate = match self.choose(&queued) {
             Break(fate) => fate,
             Continue(chosen) => {
                 let answer = self.ask_engine(&queued, &chosen);
                 self.decide(&chosen, answer, queued.now)
             }
         };
+        if queued.stays_inside && matches!(fate, Fate::Accept(_) | Fate::Known(..)) {
+            fate = self.ask_for_receiver(&queued, fate);
+        }
         match fate {
             Fate::Accept(code) => QueueVerdict::Accept(field.write(mark, code)),
+            Fate::Known(code, entry) => {
+                let mark = (mark & !entry.mark_mask) | (entry.mark & entry.mark_mask);
+                QueueVerdict::Accept(field.write(mark, code))
+            }
             Fate::Drop => drop_verdict(field, mark, self.shared.conntrack),
+            Fate::Reject => {
+                self.reset_receiver(queued.bytes, field.write(mark, Code::Own));
+                add(&self.counters().rejected);
+                // The firewall answers the sender, whose packet must still exist for that.
+                QueueVerdict::Repeat(field.write(mark, Code::Reject))
+            }
+        }
+    }
+
+    /// Tells the receiver of a TCP packet that doesn't arrive that its connection is over.
+    fn reset_receiver(&mut self, packet: &[u8], mark: u32) {
+        let Some(reset) = reset::in_place_of(packet) else {
+            return;
+        };
+        if let Err(error) = self.queue.send(&reset, mark) {
+            add(&self.counters().reset_failed);
+            if !std::mem::replace(&mut self.told_of_resets, true) {
+                tracing::error!(
+                    "a reset could not be sent: {error}; rejected packets are dropped all the same, \
+                     and further failures only counted (`reset-failed` in `status`)"
+                );
+            }
         }
     }
 
@@ -100,43 +140,50 @@ impl<Q: Queue> Shard<Q> {
 
     /// What the gate says, which the kernel's has said already by queueing the packet.
     fn ask_gate(&mut self, queued: &Queued<'_>) -> ControlFlow<Fate, (FlowKey, Headers)> {
-        let slice = Slice::new(queued.bytes);
-        let UserGate {
-            tables,
-            config,
-            work,
-        } = match &mut self.gate {
+        let mut gate = match &self.gate {
             Gate::Kernel(_) => {
-                return match headers(&slice, Link::Raw) {
+                return match headers(&Slice::new(queued.bytes), Link::Raw) {
                     Ok(headers) => Continue((key_of(&headers, queued.side, queued.zone), headers)),
                     Err(_) => Break(Fate::Accept(Code::Pass)),
                 };
             }
-            Gate::User(gate) => &mut **gate,
+            Gate::User(gate) => lock(gate),
         };
-        let outcome = gate::judge(
-            &slice,
-            Link::Raw,
-            queued.side,
-            queued.zone,
-            Met::default(),
-            queued.now,
-            config,
-            tables,
-            work,
-        );
+        let outcome = gate.judge(queued, queued.side);
+        let UserGate { tables, work, .. } = &mut *gate;
         let key = *work.key();
         match outcome {
-            Outcome::Drop if self.shared.bypass() => Break(Fate::Accept(Code::Pass)),
+            Outcome::Drop | Outcome::Pass(Code::Reject) if self.shared.bypass() => {
+                Break(Fate::Accept(Code::Pass))
+            }
             Outcome::Drop => Break(Fate::Drop),
+            Outcome::Pass(Code::Reject) => Break(Fate::Reject),
             Outcome::Pass(Code::Inspect(_)) => Continue((key, *work.headers())),
             Outcome::Pass(_) => {
                 let seen = tables
                     .flow_state(&key)
                     .map_or(0, |flow| flow.packets[0] + flow.packets[1]);
-                let judged = seen >= UNCLASSIFIED_LIMIT;
+                let judged = seen >= UNCLASSIFIED_LIMIT && !may_be_skype(tables, &key);
                 Break(Fate::Accept(if judged { Code::Judged } else { Code::Pass }))
             }
+        }
+    }
+
+    /// What the policy of the inside host that receives says; the kernel's gate asks it where the
+    /// packet leaves.
+    fn ask_for_receiver(&mut self, queued: &Queued<'_>, fate: Fate) -> Fate {
+        let Gate::User(gate) = &self.gate else {
+            return fate;
+        };
+        let mut gate = lock(gate);
+        let outcome = gate.judge(queued, Side::InsideEgress);
+        let UserGate { tables, work, .. } = &mut *gate;
+        match (outcome, fate) {
+            (Outcome::Drop, _) if !self.shared.bypass() => Fate::Drop,
+            (_, Fate::Accept(Code::Judged)) if may_be_skype(tables, work.key()) => {
+                Fate::Accept(Code::Pass)
+            }
+            (_, fate) => fate,
         }
     }
 
@@ -199,17 +246,12 @@ impl<Q: Queue> Shard<Q> {
     fn decide(&mut self, chosen: &Chosen<'_>, answer: Answer, now: u64) -> Fate {
         let key = chosen.key;
         if let Some(finding) = answer.finding {
-            return match self.action(&key, &finding) {
-                action if action.stops() && !self.shared.bypass() => Fate::Drop,
-                // While bypassed nothing is recorded, so that the end of it finds the flow again.
-                _ if self.shared.bypass() => Fate::Accept(Code::Pass),
-                _ => Fate::Accept(Code::Judged),
-            };
+            return self.fate_of(self.entry(&key, &finding.verdict()));
         }
         if answer.ambiguous {
-            let action = self.ambiguous_action(&key);
-            if action.stops() && !self.shared.bypass() {
-                return Fate::Drop;
+            let fate = self.fate_of(self.entry(&key, &Verdict::AMBIGUOUS));
+            if matches!(fate, Fate::Drop | Fate::Reject) {
+                return fate;
             }
         }
         if answer.more > 0 {
@@ -232,6 +274,50 @@ impl<Q: Queue> Shard<Q> {
         }
         Fate::Accept(Code::Inspect(self.number))
     }
+
+    /// What becomes of a packet of a flow about which the policy says this.
+    fn fate_of(&self, entry: ActionEntry) -> Fate {
+        // While bypassed nothing is recorded, so that the end of it finds the flow again.
+        if self.shared.bypass() {
+            return Fate::Accept(Code::Pass);
+        }
+        let code = match &self.gate {
+            Gate::Kernel(_) => Code::Judged,
+            // Nobody else polices it.
+            Gate::User(_) => Code::Pass,
+        };
+        match Action::from_number(entry.action) {
+            Action::Drop => Fate::Drop,
+            Action::Reject => Fate::Reject,
+            Action::Allow | Action::Alert | Action::Throttle => Fate::Known(code, entry),
+        }
+    }
+}
+
+impl UserGate {
+    /// Judges a packet as one that is met at `side`.
+    fn judge(&mut self, queued: &Queued<'_>, side: Side) -> Outcome {
+        gate::judge(
+            &Slice::new(queued.bytes),
+            Link::Raw,
+            side,
+            queued.zone,
+            Met::default(),
+            queued.now,
+            &self.config,
+            &mut self.tables,
+            &mut self.work,
+        )
+    }
+}
+
+/// Whether the gate has to see all of a flow: policies have a say in what is or may be Skype's, and
+/// another one tomorrow.
+fn may_be_skype(tables: &mut MemoryTables, key: &FlowKey) -> bool {
+    let known = |verdict: Option<Verdict>| {
+        verdict.is_some_and(|known| matches!(known.kind, kind::SKYPE | kind::AMBIGUOUS))
+    };
+    known(tables.verdict(key)) || known(tables.endpoint(&key.endpoint()))
 }
 
 /// With connection tracking the packet meets the chain once more, which records the code in the

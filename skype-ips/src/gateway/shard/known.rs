@@ -77,6 +77,12 @@ impl Known {
         room
     }
 
+    /// Nothing is known of a flow any more.
+    pub(super) fn forget(&mut self, key: &FlowKey) {
+        self.asked.remove(key);
+        self.decided.remove(key);
+    }
+
     /// The flows whose entries are of no use any more. `last_seen` says when a flow's last packet
     /// came, if the gate remembers.
     pub(super) fn expire(

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use skype_ips_common::gate::Work;
@@ -12,12 +13,14 @@ use skype_ips_common::mark::Field;
 use super::*;
 use crate::gateway::events;
 use crate::gateway::gate::UserGate;
+use crate::gateway::in_force::{Current, InForce};
 use crate::kernel::MemoryTables;
-use crate::policy::{Action, Config, Mode, Policy, PolicySet};
+use crate::policy::{Config, Mode};
 use crate::simulator::speech::stun;
 
 /// Number of the inside interface.
 const INSIDE: u32 = 3;
+const OUTSIDE: u32 = 4;
 const MARK: u32 = 0xf000_0000;
 
 /// A queue whose packets are given beforehand; at its end the shard is told to stop.
@@ -25,6 +28,8 @@ const MARK: u32 = 0xf000_0000;
 struct MemoryQueue {
     incoming: VecDeque<io::Result<MemoryPacket>>,
     verdicts: std::sync::mpsc::Sender<QueueVerdict>,
+    /// What is sent beside, with its mark.
+    sent: Arc<Mutex<Vec<(Vec<u8>, u32)>>>,
     shared: Arc<Shared>,
 }
 
@@ -46,6 +51,14 @@ impl QueuedPacket for MemoryPacket {
     fn arrived_on(&self) -> u32 {
         INSIDE
     }
+
+    fn leaves_through(&self) -> u32 {
+        if self.bytes.get(16) == Some(&10) {
+            INSIDE
+        } else {
+            OUTSIDE
+        }
+    }
 }
 
 impl Queue for MemoryQueue {
@@ -64,15 +77,33 @@ impl Queue for MemoryQueue {
     fn answer(&mut self, _packet: MemoryPacket, verdict: QueueVerdict) -> io::Result<()> {
         self.verdicts.send(verdict).map_err(io::Error::other)
     }
+
+    fn send(&mut self, packet: &[u8], mark: u32) -> io::Result<()> {
+        let mut sent = self.sent.lock().expect("nobody panicked");
+        sent.push((packet.to_vec(), mark));
+        Ok(())
+    }
 }
 
 fn shared(mode: Mode, conntrack: bool) -> Arc<Shared> {
-    let config = Config::default_for_replay();
+    shared_with(Config::default_for_replay(), mode, conntrack)
+}
+
+/// As [`shared`], enforced, under these policies.
+fn shared_saying(policies: &str) -> Arc<Shared> {
+    let text = format!("version = 1\n{policies}");
+    let config = crate::policy::parse(std::path::Path::new("policies.toml"), &text);
+    shared_with(config.expect("no mistake"), Mode::Enforce, false)
+}
+
+fn shared_with(config: Config, mode: Mode, conntrack: bool) -> Arc<Shared> {
+    let standing = config.standing(mode, jiff::Timestamp::UNIX_EPOCH);
     Arc::new(Shared {
         instance: "test".to_owned(),
-        mode,
-        policies: config.policies,
-        policy_version: config.hash,
+        current: Current::new(InForce {
+            standing,
+            version: config.hash,
+        }),
         field: Field::new(MARK).expect("four adjacent bits"),
         failure: crate::policy::Failure::default(),
         conntrack,
@@ -91,14 +122,24 @@ fn shared(mode: Mode, conntrack: bool) -> Arc<Shared> {
 
 /// What the shard answers to these, as the gate in user space sees all packets.
 fn verdicts(shared: &Arc<Shared>, incoming: Vec<io::Result<MemoryPacket>>) -> Vec<QueueVerdict> {
+    answers(shared, incoming).0
+}
+
+/// The same, with what it sends beside.
+fn answers(
+    shared: &Arc<Shared>,
+    incoming: Vec<io::Result<MemoryPacket>>,
+) -> (Vec<QueueVerdict>, Vec<(Vec<u8>, u32)>) {
     let (sender, verdicts) = std::sync::mpsc::channel();
+    let sent = Arc::default();
     let queue = MemoryQueue {
         incoming: incoming.into(),
         verdicts: sender,
+        sent: Arc::clone(&sent),
         shared: shared.clone(),
     };
-    let gate = Gate::User(Box::new(UserGate {
-        tables: MemoryTables::new(&shared.policies.compile(shared.mode, 1)),
+    let gate = Gate::User(Arc::new(Mutex::new(UserGate {
+        tables: MemoryTables::new(shared.in_force().standing.compiled()),
         config: GateConfig {
             queues: 1,
             mark_mask: MARK,
@@ -107,13 +148,14 @@ fn verdicts(shared: &Arc<Shared>, incoming: Vec<io::Result<MemoryPacket>>) -> Ve
             ..GateConfig::default()
         },
         work: Work::default(),
-    }));
+    })));
     let (events, writer) = events::start(None).expect("nothing to open");
     Shard::new(0, queue, gate, shared.clone(), events)
         .run()
         .expect("the queue has no final error");
     writer.join().expect("no panic");
-    verdicts.iter().collect()
+    let sent = std::mem::take(&mut *sent.lock().expect("nobody panicked"));
+    (verdicts.iter().collect(), sent)
 }
 
 /// A UDP datagram from 10.0.0.1:13021 to 192.0.2.x:40000, with an operator's mark.
@@ -169,18 +211,7 @@ fn with_connection_tracking_a_drop_goes_back_to_the_chain_that_records_it() {
     assert_eq!(answers[1], QueueVerdict::Repeat(0x2000_0815));
 }
 
-/// The same policies with these two actions, enforced.
-fn shared_saying(default: Action, ambiguous: Action) -> Arc<Shared> {
-    let mut shared = shared(Mode::Enforce, false);
-    let own = Arc::get_mut(&mut shared).expect("nobody else has it yet");
-    let policies = own.policies.policies().iter().map(|policy| Policy {
-        default,
-        ambiguous,
-        ..policy.clone()
-    });
-    own.policies = PolicySet::new(policies.collect());
-    shared
-}
+const ALL: &str = "[[policy]]\nname = \"all\"\nsubnets = [\"10.0.0.0/8\"]\n";
 
 #[test]
 fn what_is_ambiguous_is_dropped_only_where_the_policy_says_so() {
@@ -190,10 +221,13 @@ fn what_is_ambiguous_is_dropped_only_where_the_policy_says_so() {
         let checks = (0..20).map(|_| datagram(1, &check));
         checks.chain(media).collect()
     };
-    let answers = verdicts(&shared_saying(Action::Drop, Action::Allow), packets());
+    let answers = verdicts(
+        &shared_saying(&format!("{ALL}default = \"drop\"")),
+        packets(),
+    );
     assert_eq!(answers[..20], [accepted(Code::Inspect(0)); 20]);
     assert_eq!(answers[20..], [accepted(Code::Pass); 3]);
-    let shared = shared_saying(Action::Allow, Action::Drop);
+    let shared = shared_saying(&format!("{ALL}ambiguous = \"drop\""));
     assert_eq!(verdicts(&shared, packets()), [QueueVerdict::Drop; 23]);
     assert_eq!(
         shared.counters[0].decisions.load(Relaxed),
@@ -207,12 +241,11 @@ fn what_is_ambiguous_is_dropped_only_where_the_policy_says_so() {
 }
 
 #[test]
-fn monitoring_lets_skype_go_as_judged() {
-    let answers = verdicts(&shared(Mode::Monitor, false), probes(2));
-    assert_eq!(
-        answers,
-        [accepted(Code::Inspect(0)), accepted(Code::Judged)]
-    );
+fn without_a_classifier_skype_that_passes_is_watched_on() {
+    // Past the packet with which other connections are let go.
+    let answers = verdicts(&shared(Mode::Monitor, false), probes(60));
+    assert_eq!(answers[0], accepted(Code::Inspect(0)));
+    assert!(!answers.contains(&accepted(Code::Judged)), "{answers:?}");
 }
 
 #[test]
@@ -260,4 +293,90 @@ fn bytes_that_are_no_packet_pass_and_let_no_connection_go() {
         verdicts(&shared(Mode::Enforce, false), vec![packet]),
         [accepted(Code::Pass)]
     );
+}
+
+/// A TCP segment between 10.0.0.1:1000 and `to`:2000 with an operator's mark.
+fn segment(to: [u8; 4], outbound: bool, flags: u8, sequence: u32, payload: &[u8]) -> MemoryPacket {
+    let (mut ends, mut ports) = ([[10, 0, 0, 1], to], [1000, 2000]);
+    if !outbound {
+        ends.reverse();
+        ports.reverse();
+    }
+    let mut tcp = etherparse::TcpHeader::new(ports[0], ports[1], sequence, 512);
+    tcp.syn = flags & 2 != 0;
+    tcp.ack = flags & 16 != 0;
+    tcp.acknowledgment_number = 77;
+    let step = etherparse::PacketBuilder::ipv4(ends[0], ends[1], 64).tcp_header(tcp);
+    let mut bytes = Vec::new();
+    step.write(&mut bytes, payload).expect("room in memory");
+    MemoryPacket {
+        bytes,
+        mark: 0x0815,
+    }
+}
+
+/// The key exchange's first segment, with 30 bytes of padding.
+fn opening() -> Vec<u8> {
+    let padding = std::iter::successors(Some(0x33), |byte| Some(lcg::next_byte(*byte)));
+    (0x90..0xc0).chain(padding.take(30)).collect()
+}
+
+/// A connection to `to` whose client opens as Skype does, and sends four segments more.
+fn connection(to: [u8; 4]) -> Vec<io::Result<MemoryPacket>> {
+    let opening = opening();
+    let mut packets = vec![
+        Ok(segment(to, true, 2, 999, &[])),
+        Ok(segment(to, true, 16, 1000, &opening)),
+    ];
+    let next = 1000 + opening.len() as u32;
+    packets.extend((0..4).map(|number| Ok(segment(to, true, 16, next + number, b"x"))));
+    packets
+}
+
+#[test]
+fn what_is_rejected_meets_the_chain_again_and_a_reset_goes_to_its_receiver() {
+    let shared = shared_saying(&format!("{ALL}default = \"reject\""));
+    let (answers, sent) = answers(&shared, connection([192, 0, 2, 1]));
+    let rejected = QueueVerdict::Repeat(0x3000_0815);
+    assert_eq!(answers[0], accepted(Code::Pass));
+    assert_eq!(answers[1..], [rejected; 5]);
+    assert_eq!(shared.counters[0].rejected.load(Relaxed), 5);
+    assert_eq!(sent.len(), 5);
+    let (reset, mark) = &sent[0];
+    assert_eq!(*mark, 0x4000_0815, "made by us, and the operator's bits");
+    assert_eq!(reset[12..20], [10, 0, 0, 1, 192, 0, 2, 1]);
+    assert_eq!(reset[24..28], 1000_u32.to_be_bytes());
+    assert_eq!(reset[33], 0x14, "RST and ACK");
+}
+
+#[test]
+fn datagrams_are_rejected_without_a_reset() {
+    let shared = shared_saying(&format!("{ALL}default = \"reject\""));
+    let (answers, sent) = answers(&shared, probes(3));
+    assert_eq!(answers[1..], [QueueVerdict::Repeat(0x3000_0815); 2]);
+    assert_eq!(sent, []);
+}
+
+#[test]
+fn while_bypassed_nothing_is_reset() {
+    let shared = shared_saying(&format!("{ALL}default = \"reject\""));
+    shared.bypass.store(true, Relaxed);
+    let (answers, sent) = answers(&shared, connection([192, 0, 2, 1]));
+    assert!(!answers.contains(&QueueVerdict::Repeat(0x3000_0815)));
+    assert_eq!(sent, []);
+}
+
+#[test]
+fn between_two_inside_hosts_the_receivers_policy_has_a_say_too() {
+    let two = "[[policy]]\nname = \"a\"\nsubnets = [\"10.0.0.0/24\"]\ndefault = \"allow\"\n\
+               [[policy]]\nname = \"b\"\nsubnets = [\"10.0.1.0/24\"]\ndefault = \"drop\"\n";
+    let shared = shared_saying(two);
+    assert_eq!(
+        verdicts(&shared, connection([10, 0, 1, 9]))[1..],
+        [QueueVerdict::Drop; 5]
+    );
+    let passing = verdicts(&shared, connection([10, 0, 0, 9]));
+    assert!(!passing.contains(&QueueVerdict::Drop), "{passing:?}");
+    let outside = verdicts(&shared, connection([192, 0, 2, 1]));
+    assert!(!outside.contains(&QueueVerdict::Drop), "{outside:?}");
 }

@@ -1,4 +1,7 @@
 //! Rules for iptables and ip6tables, written through their restore commands, all or none.
+//!
+//! The REJECT target exists in the filter table only. So the one rule of ours there is a jump at the
+//! head of FORWARD, for packets with code 3 alone, to a chain that answers and never accepts.
 
 use std::fmt::Write as _;
 
@@ -10,8 +13,12 @@ use super::{FirewallError, Plan, feed, run};
 /// Chains are named `SKYPE-IPS.<instance>` and, with a letter behind, its parts.
 const PREFIX: &str = "SKYPE-IPS.";
 /// `F`: the queue rules; `O`, `I`: by inside address, outbound and inbound; `R`: what was judged
-/// is recorded in the connection.
+/// is recorded in the connection, and what should have been rejected ends.
 const PARTS: [&str; 4] = ["F", "O", "I", "R"];
+/// The answers to what is rejected, in the filter table.
+const ANSWERS: &str = "A";
+/// Our parts by table.
+const TABLES: [(&str, &[&str]); 2] = [("mangle", &PARTS), ("filter", &[ANSWERS])];
 const TOOLS: [(&str, &str, &str); 2] = [
     ("iptables", "iptables-save", "iptables-restore"),
     ("ip6tables", "ip6tables-save", "ip6tables-restore"),
@@ -28,9 +35,37 @@ pub(super) fn install(plan: &Plan) -> Result<(), FirewallError> {
             tracing::warn!("ip6tables does not work here: IPv6 packets are not queued");
             continue;
         }
-        feed(restore, &["--noflush", "--wait", "5"], &rules(plan, v6))?;
+        let restore = |rules: &str| feed(restore, &["--noflush", "--wait", "5"], rules);
+        restore(&rules(plan, v6))?;
+        if let Err(error) = restore(&answers(plan, v6, true)) {
+            tracing::warn!(
+                "{tool} can't reject ({error}): what policies reject is dropped without an answer to its sender"
+            );
+            restore(&answers(plan, v6, false))?;
+        }
     }
     Ok(())
+}
+
+/// The rules of the filter table in restore's format: what is rejected is answered, or only dropped.
+fn answers(plan: &Plan, v6: bool, answer: bool) -> String {
+    let chain = chain(&plan.instance, ANSWERS);
+    let (field, code) = (plan.field, Code::Reject);
+    let icmp = if v6 { "icmp6" } else { "icmp" };
+    let targets = if answer {
+        format!(
+            "-A {chain} -p tcp -j REJECT --reject-with tcp-reset\n\
+             -A {chain} -j REJECT --reject-with {icmp}-port-unreachable\n"
+        )
+    } else {
+        format!("-A {chain} -j DROP\n")
+    };
+    format!(
+        "*filter\n:{chain} - [0:0]\n{targets}\
+         -I FORWARD -m mark --mark {:#x}/{:#x} -j {chain}\nCOMMIT\n",
+        field.bits(code),
+        field.mask()
+    )
 }
 
 /// The rules in restore's format.
@@ -55,17 +90,15 @@ fn rules(plan: &Plan, v6: bool) -> String {
         "-A {forward} -m mark --mark {} -j RETURN",
         mark(Code::Own)
     ));
-    if plan.conntrack {
-        line(format!(
-            "-A {forward} -m mark --mark {} -j CONNMARK --set-xmark {}",
-            mark(Code::Drop),
-            mark(Code::Drop)
-        ));
+    for (code, target) in [(Code::Drop, "DROP"), (Code::Reject, "RETURN")] {
+        let code = mark(code);
+        if plan.conntrack {
+            line(format!(
+                "-A {forward} -m mark --mark {code} -j CONNMARK --set-xmark {code}"
+            ));
+        }
+        line(format!("-A {forward} -m mark --mark {code} -j {target}"));
     }
-    line(format!(
-        "-A {forward} -m mark --mark {} -j DROP",
-        mark(Code::Drop)
-    ));
     if plan.guard() {
         for (direction, subnet) in sides(plan, &subnets) {
             line(format!(
@@ -137,6 +170,15 @@ fn rules(plan: &Plan, v6: bool) -> String {
         }
     }
     line(format!("-A FORWARD -j {forward}"));
+    // Only where somebody has flushed filter/FORWARD: what should have been rejected ends here. An
+    // answer may bear the same code (net.ipv4.fwmark_reflect).
+    let reject = mark(Code::Reject);
+    line(format!(
+        "-A {record} -p udp -m mark --mark {reject} -j DROP"
+    ));
+    line(format!(
+        "-A {record} -p tcp ! --tcp-flags RST RST -m mark --mark {reject} -j DROP"
+    ));
     if plan.conntrack {
         let mask = plan.field.mask();
         let save = format!("CONNMARK --save-mark --nfmask {mask:#x} --ctmask {mask:#x}");
@@ -151,8 +193,8 @@ fn rules(plan: &Plan, v6: bool) -> String {
                 mark(Code::Unseen)
             ));
         }
-        line(format!("-A POSTROUTING -j {record}"));
     }
+    line(format!("-A POSTROUTING -j {record}"));
     text.push_str("COMMIT\n");
     text
 }
@@ -181,7 +223,7 @@ fn low_bits(queues: u8, number: u8, v6: bool) -> Option<String> {
     })
 }
 
-/// Removes the jump to the queue rules.
+/// Removes the jump to the queue rules. Nothing new is rejected then, and what was decided still is.
 pub(super) fn suspend(instance: &str) {
     let forward = chain(instance, "F");
     for (tool, _, _) in TOOLS {
@@ -217,63 +259,84 @@ pub(super) fn resume(instance: &str) {
 pub(super) fn remove(instance: &str) -> bool {
     let mut any = false;
     for (tool, save, restore) in TOOLS {
-        let Ok(saved) = run(save, &["-t", "mangle"]) else {
-            continue;
-        };
-        let chains: Vec<String> = PARTS.iter().map(|part| chain(instance, part)).collect();
-        if !chains.iter().any(|chain| {
-            saved
-                .lines()
-                .any(|line| line.starts_with(&format!(":{chain} ")))
-        }) {
-            continue;
-        }
-        any = true;
-        let mut text = String::from("*mangle\n");
-        for line in saved.lines() {
-            let ours = chains
-                .iter()
-                .any(|chain| line.ends_with(&format!("-j {chain}")));
-            if let (true, Some(rule)) = (ours, line.strip_prefix("-A ")) {
-                writeln!(text, "-D {rule}").expect("writing to a string never fails");
+        for (table, parts) in TABLES {
+            let Ok(saved) = run(save, &["-t", table]) else {
+                continue;
+            };
+            let chains: Vec<String> = parts.iter().map(|part| chain(instance, part)).collect();
+            let Some(text) = removal(table, &saved, &chains) else {
+                continue;
+            };
+            any = true;
+            if let Err(error) = feed(restore, &["--noflush", "--wait", "5"], &text) {
+                tracing::error!(
+                    "{tool}: rules of instance {instance} were not removed from {table}: {error}"
+                );
             }
-        }
-        for command in ["-F", "-X"] {
-            for chain in &chains {
-                writeln!(text, "{command} {chain}").expect("writing to a string never fails");
-            }
-        }
-        text.push_str("COMMIT\n");
-        if let Err(error) = feed(restore, &["--noflush", "--wait", "5"], &text) {
-            tracing::error!("{tool}: rules of instance {instance} were not removed: {error}");
         }
     }
     any
 }
 
+/// What takes these chains and the jumps to them out of a saved table, in restore's format; `None`
+/// where there are none.
+fn removal(table: &str, saved: &str, chains: &[String]) -> Option<String> {
+    let declared = |chain: &String| {
+        let declaration = format!(":{chain} ");
+        saved.lines().any(|line| line.starts_with(&declaration))
+    };
+    let chains: Vec<&String> = chains.iter().filter(|chain| declared(chain)).collect();
+    if chains.is_empty() {
+        return None;
+    }
+    let mut text = format!("*{table}\n");
+    let mut line =
+        |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
+    for rule in saved.lines().filter_map(|line| line.strip_prefix("-A ")) {
+        if chains
+            .iter()
+            .any(|chain| rule.ends_with(&format!("-j {chain}")))
+        {
+            line(format!("-D {rule}"));
+        }
+    }
+    for command in ["-F", "-X"] {
+        for chain in &chains {
+            line(format!("{command} {chain}"));
+        }
+    }
+    text.push_str("COMMIT\n");
+    Some(text)
+}
+
 pub(super) fn instances() -> Vec<String> {
     let mut found = Vec::new();
     for (_, save, _) in TOOLS {
-        let saved = run(save, &["-t", "mangle"]).unwrap_or_default();
-        found.extend(saved.lines().filter_map(|line| {
-            let name = line.strip_prefix(':')?.split_whitespace().next()?;
-            Some(name.strip_prefix(PREFIX)?.strip_suffix(".F")?.to_owned())
-        }));
+        for (table, parts) in TABLES {
+            let saved = run(save, &["-t", table]).unwrap_or_default();
+            found.extend(saved.lines().filter_map(|line| {
+                let name = line.strip_prefix(':')?.split_whitespace().next()?;
+                let (instance, part) = name.strip_prefix(PREFIX)?.rsplit_once('.')?;
+                parts.contains(&part).then(|| instance.to_owned())
+            }));
+        }
     }
     found
 }
 
 pub(super) fn in_force(instance: &str) -> Vec<String> {
     let mut rules = Vec::new();
+    let ours = format!("{PREFIX}{instance}.");
     for (tool, save, _) in TOOLS {
-        let saved = run(save, &["-t", "mangle"]).unwrap_or_default();
-        let ours = format!("{PREFIX}{instance}.");
-        rules.extend(
-            saved
-                .lines()
-                .filter(|line| line.starts_with("-A ") && line.contains(&ours))
-                .map(|line| format!("{tool} -t mangle {line}")),
-        );
+        for (table, _) in TABLES {
+            let saved = run(save, &["-t", table]).unwrap_or_default();
+            rules.extend(
+                saved
+                    .lines()
+                    .filter(|line| line.starts_with("-A ") && line.contains(&ours))
+                    .map(|line| format!("{tool} -t {table} {line}")),
+            );
+        }
     }
     rules
 }
@@ -321,6 +384,58 @@ mod tests {
     #[test]
     fn the_jump_is_appended_so_that_the_operators_mangle_rules_come_first() {
         assert!(rules(&plan(), false).contains("\n-A FORWARD -j SKYPE-IPS.main.F\n"));
+    }
+
+    #[test]
+    fn in_filter_stands_one_jump_for_what_is_rejected_which_never_accepts() {
+        for (v6, icmp) in [(false, "icmp"), (true, "icmp6")] {
+            let text = answers(&plan(), v6, true);
+            let rules: Vec<&str> = text.lines().filter(|line| line.starts_with('-')).collect();
+            assert_eq!(
+                rules,
+                [
+                    "-A SKYPE-IPS.main.A -p tcp -j REJECT --reject-with tcp-reset",
+                    &format!("-A SKYPE-IPS.main.A -j REJECT --reject-with {icmp}-port-unreachable"),
+                    "-I FORWARD -m mark --mark 0x30000000/0xf0000000 -j SKYPE-IPS.main.A",
+                ]
+            );
+            assert!(!answers(&plan(), v6, false).contains("REJECT"));
+        }
+    }
+
+    #[test]
+    fn what_is_rejected_is_queued_no_more() {
+        for classified in [true, false] {
+            let plan = Plan {
+                classified,
+                ..plan()
+            };
+            let text = rules(&plan, false);
+            let leaves = text.find("--mark 0x30000000/0xf0000000 -j RETURN");
+            let queues = text.find(if classified {
+                "NFQUEUE"
+            } else {
+                "-j SKYPE-IPS.main.O"
+            });
+            assert!(leaves.is_some() && leaves < queues, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_our_chains_and_the_jumps_to_them_go() {
+        let saved = "*filter\n:FORWARD ACCEPT [0:0]\n:SKYPE-IPS.main.A - [0:0]\n\
+                     :SKYPE-IPS.main.other.A - [0:0]\n\
+                     -A FORWARD -m mark --mark 0x3/0xf -j SKYPE-IPS.main.A\n\
+                     -A FORWARD -m mark --mark 0x3/0xf -j SKYPE-IPS.main.other.A\n\
+                     -A FORWARD -j ACCEPT\n-A SKYPE-IPS.main.A -j DROP\nCOMMIT\n";
+        assert_eq!(
+            removal("filter", saved, &[chain("main", ANSWERS)]).as_deref(),
+            Some(
+                "*filter\n-D FORWARD -m mark --mark 0x3/0xf -j SKYPE-IPS.main.A\n\
+                 -F SKYPE-IPS.main.A\n-X SKYPE-IPS.main.A\nCOMMIT\n"
+            )
+        );
+        assert_eq!(removal("filter", saved, &[chain("none", ANSWERS)]), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The rules that feed the queues, and the guard.
+//! The rules that feed the queues, those that drop or reject what was judged, and the guard.
 //!
 //! Under nft a table of our own with its own base chains; else iptables' NFQUEUE target, jumped to
 //! from the end of mangle/FORWARD: a packet that comes back accepted from a queue leaves the chain
@@ -42,8 +42,13 @@ pub struct Plan {
 
 impl Plan {
     /// Whether packets that no classifier saw are dropped.
-    const fn guard(&self) -> bool {
+    pub const fn guard(&self) -> bool {
         !self.open && self.enforcing && self.classified
+    }
+
+    /// Whether the rules name the prefixes that policies cover.
+    pub const fn names_subnets(&self) -> bool {
+        self.guard() || !self.classified || self.conntrack
     }
 }
 
@@ -92,6 +97,8 @@ pub enum FirewallError {
 pub struct Firewall {
     plan: Plan,
     backend: Backend,
+    /// Whether nft can answer the senders of what is rejected; iptables is asked by trying.
+    answers: bool,
     installed: bool,
 }
 
@@ -101,13 +108,14 @@ impl Firewall {
     /// # Errors
     /// Neither can.
     pub fn probe(plan: Plan) -> Result<Self, FirewallError> {
-        let nft = match feed(
-            "nft",
-            &["--check", "--file", "-"],
-            &nft::probe(&plan.instance),
-        ) {
+        let has = |statement| {
+            let text = nft::probe(&plan.instance, statement);
+            feed("nft", &["--check", "--file", "-"], &text)
+        };
+        let nft = match has(nft::QUEUE) {
             Ok(()) => {
                 return Ok(Self {
+                    answers: has(nft::REJECT).is_ok(),
                     plan,
                     backend: Backend::Nft,
                     installed: false,
@@ -118,6 +126,7 @@ impl Firewall {
         match run("iptables", &["-t", "mangle", "-n", "-L", "FORWARD"]) {
             Ok(_) => Ok(Self {
                 plan,
+                answers: true,
                 backend: Backend::Iptables,
                 installed: false,
             }),
@@ -126,6 +135,11 @@ impl Firewall {
                 iptables: error.to_string(),
             }),
         }
+    }
+
+    /// What the rules say.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The tool.
@@ -146,7 +160,15 @@ impl Firewall {
         remove_all(&self.plan.instance);
         self.installed = true;
         let result = match self.backend {
-            Backend::Nft => feed("nft", &["--file", "-"], &nft::rules(&self.plan)),
+            Backend::Nft => {
+                if !self.answers {
+                    tracing::warn!(
+                        "this kernel's nft can't reject: what policies reject is dropped without an answer to its sender"
+                    );
+                }
+                let rules = nft::rules(&self.plan, self.answers);
+                feed("nft", &["--file", "-"], &rules)
+            }
             Backend::Iptables => iptables::install(&self.plan),
         };
         if result.is_err() {

@@ -14,14 +14,19 @@ pub(super) fn table(instance: &str) -> String {
     format!("{PREFIX}{instance}")
 }
 
-/// A table that is only checked: does the kernel have the `queue` statement? Like all that nft
-/// reads, a statement ends with its line.
-pub(super) fn probe(instance: &str) -> String {
+/// A statement that the kernel must have for us to use nft.
+pub(super) const QUEUE: &str = "queue flags bypass to 65535";
+/// A statement without which what is rejected gets no answer.
+pub(super) const REJECT: &str = "reject with icmpx type port-unreachable";
+
+/// A table that is only checked: does the kernel have this statement? Like all that nft reads, a
+/// statement ends with its line.
+pub(super) fn probe(instance: &str, statement: &str) -> String {
     format!(
         "table inet {}-probe {{\n\
          \tchain forward {{\n\
          \t\ttype filter hook forward priority mangle;\n\
-         \t\tqueue flags bypass to 65535\n\
+         \t\t{statement}\n\
          \t}}\n\
          }}\n",
         table(instance)
@@ -34,7 +39,8 @@ pub(super) fn dormant(instance: &str, dormant: bool) -> String {
     format!("add table inet {}{flags}\n", table(instance))
 }
 
-pub(super) fn rules(plan: &Plan) -> String {
+/// The rules; what is rejected is answered, or only dropped.
+pub(super) fn rules(plan: &Plan, answer: bool) -> String {
     let mut text = String::new();
     let mask = plan.field.mask();
     let mark = |code: Code| format!("meta mark & {mask:#x} == {:#x}", plan.field.bits(code));
@@ -68,15 +74,22 @@ pub(super) fn rules(plan: &Plan) -> String {
     line("\tchain forward {".to_owned());
     line("\t\ttype filter hook forward priority mangle + 1; policy accept;".to_owned());
     line(format!("\t\t{} return", mark(Code::Own)));
-    if plan.conntrack {
-        line(format!(
-            "\t\t{} ct mark set ct mark & {:#x} | {:#x} drop",
-            mark(Code::Drop),
-            !mask,
-            plan.field.bits(Code::Drop)
-        ));
+    let answers: &[&str] = if answer {
+        &["meta l4proto tcp reject with tcp reset", REJECT]
     } else {
-        line(format!("\t\t{} drop", mark(Code::Drop)));
+        &["drop"]
+    };
+    for (code, endings) in [(Code::Drop, &["drop"][..]), (Code::Reject, answers)] {
+        if plan.conntrack {
+            let (others, bits) = (!mask, plan.field.bits(code));
+            line(format!(
+                "\t\t{} ct mark set ct mark & {others:#x} | {bits:#x}",
+                mark(code)
+            ));
+        }
+        for ending in endings {
+            line(format!("\t\t{} {ending}", mark(code)));
+        }
     }
     if plan.guard() {
         for (side, _) in sides(plan) {
@@ -194,6 +207,21 @@ mod tests {
         plans
     }
 
+    fn variants() -> Vec<String> {
+        let variants = |plan| [true, false].map(|answer| rules(&plan, answer));
+        plans().into_iter().flat_map(variants).collect()
+    }
+
+    #[test]
+    fn what_is_rejected_is_answered_before_it_could_be_queued() {
+        for text in variants() {
+            let (_, forward) = text.split_once("chain forward").expect("our base chain");
+            let reject = forward.find("== 0x30000000").expect("a rule for code 3");
+            let first = ["queue", "jump"].map(|word| forward.find(word).unwrap_or(usize::MAX));
+            assert!(first.iter().all(|first| reject < *first), "{text}");
+        }
+    }
+
     /// What nft itself objects to in a text: not what the kernel lacks, nor that we aren't root.
     /// `None` without nft.
     fn objections(text: &str) -> Option<String> {
@@ -222,7 +250,8 @@ mod tests {
             eprintln!("SKIPPED: no nft here");
             return;
         }
-        for text in plans().iter().map(rules).chain([probe("main")]) {
+        let probes = [QUEUE, REJECT].map(|statement| probe("main", statement));
+        for text in variants().into_iter().chain(probes) {
             assert_eq!(objections(&text).as_deref(), Some(""), "{text}");
         }
     }
@@ -230,7 +259,7 @@ mod tests {
     #[test]
     fn without_conntrack_no_rule_touches_it() {
         for plan in plans().iter().filter(|plan| !plan.conntrack) {
-            let text = rules(plan);
+            let text = rules(plan, true);
             assert!(!text.lines().any(super::super::needs_conntrack), "{text}");
         }
     }

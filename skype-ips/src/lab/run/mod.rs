@@ -11,6 +11,7 @@ mod drive;
 mod goals;
 mod offload;
 mod outcome;
+mod promise;
 mod record;
 mod report;
 mod rows;
@@ -26,6 +27,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::daemon::{self, Daemon};
 use super::scratch::Scratch;
@@ -38,6 +40,7 @@ use drive::Drive;
 use record::Recorder;
 
 pub use outcome::Played;
+pub use promise::{ALLOWED, GRACE, InForce, Promise, promises};
 pub use report::{Report, Run};
 pub use table::Look;
 pub use verdict::{Judged, Treatment};
@@ -87,6 +90,8 @@ pub struct Outcome {
     pub plain: Played,
     /// With it.
     pub daemon: Option<Played>,
+    /// What it was to do.
+    pub in_force: Option<InForce>,
 }
 
 /// One of two runs asks the other to stop.
@@ -119,6 +124,7 @@ pub fn run(
         return Ok(Outcome {
             plain,
             daemon: None,
+            in_force: None,
         });
     };
     std::thread::scope(|scope| {
@@ -144,9 +150,10 @@ pub fn run(
             // Whichever went wrong first stopped the other.
             (Err(error), Err(LabError::Interrupted)) => Err(error),
             (_, Err(error)) | (Err(error), _) => Err(error),
-            (Ok(plain), Ok(under)) => Ok(Outcome {
+            (Ok(plain), Ok((under, in_force))) => Ok(Outcome {
                 plain,
                 daemon: Some(under),
+                in_force: Some(in_force),
             }),
         }
     })
@@ -160,7 +167,8 @@ fn plain(
     wait: Option<Receiver<()>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Played, LabError> {
-    let built = build();
+    let mut built = build();
+    built.world.keep_ledger();
     let cables = Cables::lay(&networks(&built), built.world.gateway())?;
     cables.keep_packets_whole()?;
     let recorder = capture.map(Recorder::create).transpose()?;
@@ -180,8 +188,9 @@ fn under_policy(
     stop: &Stop,
     go: &SyncSender<()>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Played, LabError> {
-    let built = build();
+) -> Result<(Played, InForce), LabError> {
+    let mut built = build();
+    built.world.keep_ledger();
     let networks = networks(&built);
     let scratch = Scratch::new().map_err(|error| LabError::failed("making a folder", error))?;
     let config = match &options.config {
@@ -197,13 +206,17 @@ fn under_policy(
             path
         }
     };
-    Config::load(std::slice::from_ref(&config)).map_err(LabError::Configuration)?;
+    let read = Config::load(std::slice::from_ref(&config)).map_err(LabError::Configuration)?;
+    // Files of policies alone say nothing of a gateway that would hold them back.
+    let policies_alone = options.config.is_some() && !read.files.iter().any(|file| file.gateway);
+    let mode = options.mode.or(policies_alone.then_some(Mode::Enforce));
+    let in_force = || read.standing(mode.unwrap_or(read.gateway.mode), Timestamp::now());
     let cables = Cables::lay(&networks, built.world.gateway())?;
     let interfaces = cables.interfaces();
     let start = daemon::Start {
         program: &options.program,
         config: &config,
-        mode: options.mode,
+        mode,
         hook: options.hook,
         interfaces: &interfaces,
         run_dir: scratch.path(),
@@ -216,7 +229,9 @@ fn under_policy(
     if go.send(()).is_err() {
         return Err(LabError::Interrupted);
     }
-    Drive::new(built, cables, Some(daemon), recorder, stop).play(progress)
+    let begin = in_force();
+    let played = Drive::new(built, cables, Some(daemon), recorder, stop).play(progress)?;
+    Ok((played, InForce::new(begin, in_force())))
 }
 
 /// The inside networks of a world.

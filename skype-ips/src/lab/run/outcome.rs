@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::simulator::net::program::Ground;
-use crate::simulator::net::{Count, Crossed, HostId, ProgramId, Rates, World};
+use crate::simulator::net::{Count, Crossed, HostId, Ledger, ProgramId, Rates, World};
 use crate::simulator::party::{Figures, Party};
 use crate::simulator::scenario::{Achieved, achieved};
 
@@ -22,6 +22,8 @@ pub struct Played {
     /// Of [`Crossed::handed`]: packets for an address and port of the gateway's own behind which
     /// nobody inside had spoken to the sender. No translator lets them in.
     pub unexpected: BTreeMap<Ground, u64>,
+    /// Every packet of Skype's that crossed the gateway, if the world kept a ledger.
+    pub ledger: Option<Ledger>,
     /// Packets that came out of the gateway and belong to no conversation.
     pub strays: u64,
     /// How far the machine was behind the clock at the most.
@@ -41,6 +43,7 @@ impl Played {
                 .map(|host| world.rates(*host).clone())
                 .collect(),
             crossed: world.accounts().crossed().clone(),
+            ledger: world.accounts().ledger().cloned(),
             strays: world.accounts().strays,
             ..Self::default()
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::outcome::Played;
+use super::promise::Promise;
 use super::verdict::{Judged, Treatment, judged};
 use super::words::seconds;
 use crate::simulator::net::program::Ground;
@@ -50,6 +51,8 @@ pub struct Report<'a> {
     pub seed: u64,
     /// Usually one or two.
     pub runs: Vec<Run>,
+    /// What the policy of the last run promises.
+    pub promises: Vec<Promise>,
 }
 
 impl Report<'_> {
@@ -79,6 +82,17 @@ impl Report<'_> {
                 )),
             }
         }
+        let broken = self.promises.iter().filter(|one| one.kept == Some(false));
+        problems.extend(broken.map(|promise| {
+            let Promise {
+                party,
+                what,
+                word,
+                seen,
+                ..
+            } = promise;
+            format!("{party}: {what}: {word}: BROKEN ({seen})")
+        }));
         problems
     }
 
@@ -112,7 +126,7 @@ impl Report<'_> {
             .collect()
     }
 
-    /// JSON lines: `lab-party`, `lab-goal`, `lab-crossing`, and `lab` at the end.
+    /// JSON lines: `lab-party`, `lab-goal`, `lab-crossing`, `lab-promise`, and `lab` at the end.
     pub fn json(&self) -> Vec<Value> {
         let mut lines = Vec::new();
         for run in &self.runs {
@@ -173,6 +187,17 @@ impl Report<'_> {
                 }));
             }
         }
+        for promise in &self.promises {
+            let mut line = json!({"event_type": "lab-promise", "promise": promise});
+            // Beside the others, as in the other lines.
+            if let (Value::Object(line), Ok(Value::Object(promise))) =
+                (&mut line, serde_json::to_value(promise))
+            {
+                line.remove("promise");
+                line.extend(promise);
+            }
+            lines.push(line);
+        }
         lines.push(self.last_line());
         lines
     }
@@ -197,6 +222,8 @@ impl Report<'_> {
                 "duration": self.scenario.duration.as_secs_f64(),
                 "links": "simulated",
                 "runs": runs.collect::<Vec<_>>(),
+                "promises": self.promises.iter().filter(|one| one.kept.is_some()).count(),
+                "broken": self.promises.iter().filter(|one| one.kept == Some(false)).count(),
                 "problems": self.problems(),
             },
         })

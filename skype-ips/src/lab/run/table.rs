@@ -20,6 +20,9 @@ const ELSEWHERE: u16 = 120;
 /// Blanks between two columns.
 const GAP: u16 = 2;
 const HEADING: Style = Style::new().bold();
+/// The words for what became of a promise.
+const KEPT: &str = "kept";
+const BROKEN: &str = "BROKEN";
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// What the report is shown on.
@@ -43,6 +46,7 @@ impl Report<'_> {
         );
         let mut text = look.styled(HEADING, &title) + "\n";
         for (heading, section) in [
+            ("what the policy promises", self.promised(look)),
             ("what parties achieved", self.achieved(look)),
             ("bytes a second, over the run", self.curves(look)),
             ("packets that crossed the gateway", self.crossed(look)),
@@ -172,6 +176,33 @@ impl Report<'_> {
             }
         }
         text
+    }
+
+    fn promised(&self, look: Look) -> String {
+        if self.promises.is_empty() {
+            return String::new();
+        }
+        let mut table = look.grid();
+        table.add_row(["party", "what", "the policy says", "seen", ""]);
+        let mut last = "";
+        for promise in &self.promises {
+            let who = if promise.party == last {
+                ""
+            } else {
+                promise.party.as_str()
+            };
+            last = &promise.party;
+            let outcome = match (promise.kept, &promise.why) {
+                (Some(true), _) => KEPT.to_owned(),
+                (Some(false), _) => BROKEN.to_owned(),
+                (None, Some(why)) => format!("not promised: {why}"),
+                (None, None) => "not promised".to_owned(),
+            };
+            let cells = [who, &promise.what, &promise.word, &promise.seen, &outcome];
+            table.add_row(cells);
+        }
+        let text = look.laid_out(table);
+        text.replace(BROKEN, &look.styled(BAD, BROKEN))
     }
 
     fn goals(&self, look: Look) -> String {

@@ -137,6 +137,7 @@ fn report(scenario: &Scenario) -> Report<'_> {
             Run::new("no daemon", scenario, plain(), Treatment::None),
             Run::new("enforce", scenario, dropped(), Treatment::Dropped),
         ],
+        promises: Vec::new(),
     }
 }
 

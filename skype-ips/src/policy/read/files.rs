@@ -25,6 +25,14 @@ pub(super) struct Files {
 }
 
 impl Files {
+    /// Files that were read before, with those that they include.
+    pub(super) fn given(sources: Vec<Source>) -> Self {
+        Self {
+            sources,
+            ..Self::default()
+        }
+    }
+
     /// Reads a file and what it includes; a file named twice is read once.
     pub(super) fn read(&mut self, path: &Path) {
         self.read_from(path, None);

@@ -11,6 +11,7 @@ mod policies;
 mod policy_tables;
 mod prefixes;
 mod rules;
+mod snapshot;
 mod subnet;
 mod windows;
 
@@ -35,6 +36,7 @@ use groups::Groups;
 use language::{EXEMPT, FILE, GATEWAY_KEYS, LANGUAGE, PACK, POLICY, TIMEZONE, WINDOW};
 pub use packs::Pack;
 use policies::{Known, Policies};
+pub use snapshot::Snapshot;
 
 /// Reads a configuration from files and those that they include.
 ///
@@ -46,6 +48,14 @@ pub fn load(paths: &[PathBuf]) -> Result<Config, Problems> {
         files.read(path);
     }
     assemble(files)
+}
+
+/// Reads a configuration as it once was.
+///
+/// # Errors
+/// As [`load`].
+pub fn restore(snapshot: &Snapshot) -> Result<Config, Problems> {
+    assemble(Files::given(snapshot.sources()))
 }
 
 /// Reads a configuration from `text` as the content of `path`, and from the files it includes.
@@ -173,6 +183,7 @@ fn assemble(files: Files) -> Result<Config, Problems> {
         policies: Arc::new(set),
         knowledge: Arc::new(packs::together(loaded.list)),
         hash: hash(&sources),
+        snapshot: Snapshot::of(&sources),
         warnings: problems,
         files: summaries,
         places: Places {

@@ -9,7 +9,7 @@ use super::Driver;
 use crate::detect::udp::Message;
 use crate::engine::{Event, Evidence, Finding, Subject};
 use crate::kernel::VerdictTables as _;
-use crate::policy::from_mapped;
+use crate::policy::{Role, from_mapped};
 use crate::replay::conversations::{Detection, Doubt};
 use crate::replay::proof::Proof;
 use crate::telemetry::passage::ProvedEndpoint;
@@ -24,9 +24,14 @@ impl Driver {
                     subject,
                     flow,
                     finding,
+                    session,
                     evidence,
                 } => {
-                    let endpoint = self.know(subject, conversation, finding, &evidence);
+                    let (frame, conversation) = match frame {
+                        0 => self.over_time(&flow, &evidence),
+                        _ => (frame, conversation),
+                    };
+                    let endpoint = self.know(subject, conversation, (finding, session), &evidence);
                     let index = self.proofs.len();
                     self.proofs.push(Proof {
                         at,
@@ -38,6 +43,19 @@ impl Driver {
                         endpoint,
                     });
                     self.decide(frame, conversation, index, false);
+                }
+                Event::Listening {
+                    at,
+                    endpoint,
+                    finding,
+                    evidence,
+                } => self.listens(at, endpoint, finding, evidence),
+                Event::NotListening(key) => {
+                    self.known.remove(&key);
+                    let Ok(()) = self.tables.remove_endpoint(&key);
+                }
+                Event::Unknown(flow) => {
+                    let Ok(()) = self.tables.remove_verdict(&flow);
                 }
                 Event::Ambiguous { flow, evidence, .. } => {
                     let Ok(()) = self.tables.set_verdict(&flow, Verdict::AMBIGUOUS);
@@ -61,22 +79,54 @@ impl Driver {
         }
     }
 
+    /// The frame and the conversation of what was found over time: the newest frame that it cites,
+    /// and the flow's newest conversation.
+    fn over_time(&self, flow: &FlowKey, evidence: &[Evidence]) -> (u64, Option<usize>) {
+        let cited = evidence.iter().flat_map(|one| &one.cited);
+        let frame = cited.map(|one| one.packet).max().unwrap_or(0);
+        (frame, self.of_flows.get(flow).copied())
+    }
+
+    /// Skype listens on a TCP port.
+    fn listens(&mut self, at: u64, key: EndpointKey, finding: Finding, evidence: Vec<Evidence>) {
+        let udp = EndpointKey {
+            protocol: UDP,
+            ..key
+        };
+        let proof = self.known.get(&udp).copied().unwrap_or_else(|| {
+            let cited = evidence.iter().flat_map(|one| &one.cited);
+            self.proofs.push(Proof {
+                at,
+                frame: cited.map(|one| one.packet).max().unwrap_or(0),
+                conversation: None,
+                inside: SocketAddr::new(from_mapped(&key.inside), key.port),
+                finding,
+                evidence,
+                endpoint: None,
+            });
+            self.proofs.len() - 1
+        });
+        self.known.insert(key, proof);
+        let Ok(()) = self.tables.set_endpoint(&key, finding.verdict());
+    }
+
     /// The gate is told of a proof that is about to be the newest; for an endpoint, with what it
     /// had to show.
     fn know(
         &mut self,
         subject: Subject,
         conversation: Option<usize>,
-        finding: Finding,
+        (finding, session): (Finding, u32),
         evidence: &[Evidence],
     ) -> Option<ProvedEndpoint> {
+        let verdict = finding.verdict_in(session);
         match subject {
             Subject::Flow(key) => {
                 self.reclassify(conversation, finding, evidence);
                 if key.protocol == UDP {
                     self.own.entry(key.endpoint()).or_default().insert(key);
                 }
-                let Ok(()) = self.tables.set_verdict(&key, finding.verdict());
+                let Ok(()) = self.tables.set_verdict(&key, verdict);
                 None
             }
             Subject::Endpoint(key) => {
@@ -84,9 +134,7 @@ impl Driver {
                 let index = self.proofs.len();
                 self.known.insert(key, index);
                 self.of_endpoints.entry(key).or_default().push(index);
-                for key in std::iter::once(key).chain(key.listener()) {
-                    let Ok(()) = self.tables.set_endpoint(&key, finding.verdict());
-                }
+                let Ok(()) = self.tables.set_endpoint(&key, verdict);
                 Some(endpoint)
             }
         }
@@ -98,9 +146,7 @@ impl Driver {
         for flow in self.own.remove(key).unwrap_or_default() {
             let Ok(()) = self.tables.remove_verdict(&flow);
         }
-        for key in std::iter::once(*key).chain(key.listener()) {
-            let Ok(()) = self.tables.remove_endpoint(&key);
-        }
+        let Ok(()) = self.tables.remove_endpoint(key);
     }
 
     /// A UDP packet of a known endpoint decides its conversation.
@@ -112,14 +158,10 @@ impl Driver {
         called: bool,
         conversation: Option<usize>,
     ) {
-        let endpoint = EndpointKey {
-            protocol: UDP,
-            ..key.endpoint()
-        };
-        if key.protocol != UDP && !(called && endpoint.listener().is_some()) {
+        if key.protocol != UDP && !called {
             return;
         }
-        if let Some(proof) = self.known.get(&endpoint).copied() {
+        if let Some(proof) = self.known.get(&key.endpoint()).copied() {
             self.decide(frame, conversation, proof, true);
         }
     }
@@ -131,6 +173,10 @@ impl Driver {
             return;
         };
         known.finding.class = finding.class;
+        // That a host carried others' traffic stays true when it ends.
+        if finding.role != Role::Client {
+            known.finding.role = finding.role;
+        }
         for evidence in proof {
             if !known.evidence.contains(&evidence.name) {
                 known.evidence.push(evidence.name);

@@ -6,8 +6,9 @@ use std::net::SocketAddrV4;
 
 use rustc_hash::FxBuildHasher;
 
+use super::ledger::{Ledger, Place};
 use super::packet::{Header, Protocol};
-use super::program::{Ground, Instant};
+use super::program::{Doing, Ground, Instant};
 use super::spec::Side;
 
 /// Packets and their payload.
@@ -64,13 +65,23 @@ impl Rates {
 /// both are inside; with the inside one where it is known.
 type Ends = (Protocol, SocketAddrV4, Option<SocketAddrV4>);
 
+/// Equal packets within the gateway.
+#[derive(Clone, Debug)]
+struct Within {
+    ground: Ground,
+    count: u32,
+    /// Of those that are in the ledger, the last first.
+    places: Vec<Place>,
+}
+
 /// The accounts of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     by_ground: BTreeMap<Ground, Crossed>,
     grounds: HashMap<Ends, Ground, FxBuildHasher>,
-    /// What was handed to the gateway and hasn't come out, by [`fingerprint`], and how often.
-    within: HashMap<u64, (Ground, u32), FxBuildHasher>,
+    /// What was handed to the gateway and hasn't come out, by [`fingerprint`].
+    within: HashMap<u64, Within, FxBuildHasher>,
+    ledger: Option<Ledger>,
     /// Packets that came out of the gateway and are for nobody here, such as its own.
     pub strays: u64,
 }
@@ -81,10 +92,52 @@ impl Accounts {
         &self.by_ground
     }
 
-    pub(super) fn handed(&mut self, side: Side, header: &Header, packet: &[u8], ground: Ground) {
+    /// Keeps a ledger from now on.
+    pub(super) fn keep_ledger(&mut self) {
+        self.ledger = Some(Ledger::default());
+    }
+
+    /// The ledger, if one was asked for.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// An inside program says what it does in a conversation.
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        protocol: Protocol,
+        ends: (SocketAddrV4, SocketAddrV4),
+        doing: Doing,
+    ) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.note(now, protocol, ends, doing);
+        }
+    }
+
+    /// A packet is handed to the gateway; `public` says that it is for the gateway's own address,
+    /// behind which translated hosts are.
+    pub(super) fn handed(
+        &mut self,
+        (now, side): (Instant, Side),
+        header: &Header,
+        packet: &[u8],
+        (ground, public): (Ground, bool),
+    ) {
         let (inside, outside) = side.ends(header);
         let key = fingerprint(header.protocol, outside, packet);
-        self.within.entry(key).or_insert((ground, 0)).1 += 1;
+        let within = self.within.entry(key).or_insert_with(|| Within {
+            ground,
+            count: 0,
+            places: Vec::new(),
+        });
+        within.count += 1;
+        if let Some(ledger) = self.ledger.as_mut().filter(|_| ground.skype) {
+            let place = ledger.handed(now, side, header, packet.len(), (ground, public));
+            if let Some(place) = place {
+                within.places.insert(0, place);
+            }
+        }
         let protocol = header.protocol;
         self.grounds
             .entry((protocol, outside, Some(inside)))
@@ -100,17 +153,20 @@ impl Accounts {
     /// it was handed to the gateway: what a gateway says by itself in somebody's name doesn't.
     pub(super) fn emerged(
         &mut self,
-        side: Side,
+        (now, side): (Instant, Side),
         from: Side,
         header: &Header,
         packet: &[u8],
     ) -> Option<Ground> {
         let (_, outside) = from.ends(header);
         let key = fingerprint(header.protocol, outside, packet);
-        if let Some((ground, count)) = self.within.get_mut(&key) {
-            let ground = *ground;
-            *count -= 1;
-            if *count == 0 {
+        if let Some(within) = self.within.get_mut(&key) {
+            let ground = within.ground;
+            if let (Some(ledger), Some(place)) = (&mut self.ledger, within.places.pop()) {
+                ledger.emerged(now, place, from, header);
+            }
+            within.count -= 1;
+            if within.count == 0 {
                 self.within.remove(&key);
             }
             let crossed = self.by_ground.entry(ground).or_default();
@@ -151,6 +207,8 @@ mod tests {
     use super::super::packet::udp;
     use super::*;
 
+    const NOW: Instant = Instant::ZERO;
+
     fn end(text: &str) -> SocketAddrV4 {
         text.parse().expect("an address and port")
     }
@@ -168,12 +226,12 @@ mod tests {
         ] {
             let packet = udp(end(host), peer, 1, payload);
             let header = Header::read(&packet).expect("a datagram");
-            accounts.handed(Side::Inside, &header, &packet, ground);
+            accounts.handed((NOW, Side::Inside), &header, &packet, (ground, false));
         }
         let mut emerged = |payload: &[u8]| {
             let packet = udp(public, peer, 1, payload);
             let header = Header::read(&packet).expect("a datagram");
-            accounts.emerged(Side::Outside, Side::Inside, &header, &packet)
+            accounts.emerged((NOW, Side::Outside), Side::Inside, &header, &packet)
         };
         assert_eq!(emerged(b"two"), Some(SECOND));
         assert_eq!(emerged(b"one"), Some(FIRST));

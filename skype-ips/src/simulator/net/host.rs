@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use super::program::{Connection, Ground, Host, Instant, Program};
+use super::program::{Between, Connection, Doing, Ground, Host, Instant, Program};
 use super::world::World;
 
 /// A host in the hands of one of its programs.
@@ -68,5 +68,9 @@ impl<P: Program + ?Sized> Host for View<'_, P> {
 
     fn timer(&mut self, after: Duration, token: u64) {
         self.world.set_timer(self.program, after, token);
+    }
+
+    fn note(&mut self, between: Between, doing: Doing) {
+        self.world.note(self.host, between, doing);
     }
 }

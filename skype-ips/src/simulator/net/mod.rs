@@ -8,6 +8,7 @@
 
 mod account;
 mod host;
+mod ledger;
 mod link;
 mod nat;
 mod packet;
@@ -19,6 +20,7 @@ mod tests;
 mod world;
 
 pub use account::{Accounts, Count, Crossed, Rates};
+pub use ledger::{Conversation, Ledger, Passage};
 pub use link::LinkSpec;
 pub(crate) use nat::Nat;
 pub use nat::NatKind;

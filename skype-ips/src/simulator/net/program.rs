@@ -34,6 +34,44 @@ impl std::fmt::Display for Ground {
     }
 }
 
+/// What goes over a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Matter {
+    /// What programs have to say to each other.
+    Words,
+    /// Voice.
+    Voice,
+    /// Voice and video.
+    Video,
+    /// A file.
+    File,
+}
+
+/// What a program of Skype's does in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Doing {
+    /// What its own user wants.
+    Own(Matter),
+    /// It answers others as a directory node.
+    Serves,
+    /// It carries a session of two others.
+    Carries {
+        /// The session's number.
+        session: u32,
+        /// What goes over it.
+        matter: Matter,
+    },
+}
+
+/// A conversation, as the program knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// Datagrams between a port of its own and somebody.
+    Datagrams(u16, SocketAddrV4),
+    /// A connection.
+    Connection(Connection),
+}
+
 /// A TCP connection of a host, for as long as the run goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Connection(pub u64);
@@ -136,4 +174,7 @@ pub trait Host {
 
     /// Calls [`Program::timer`] with `token` after so long.
     fn timer(&mut self, after: Duration, token: u64);
+
+    /// Says what the program does in a conversation from now on, for the accounts.
+    fn note(&mut self, _between: Between, _doing: Doing) {}
 }

@@ -218,6 +218,12 @@ impl Stack {
         }
     }
 
+    /// The own port and the other end of a connection that is not over.
+    pub(super) fn ends(&self, id: Connection) -> Option<(u16, SocketAddrV4)> {
+        let entry = self.entries.get(&id)?;
+        Some((entry.port, entry.peer))
+    }
+
     pub(super) fn waiting(&self, id: Connection) -> usize {
         self.entries.get(&id).map_or(0, |entry| {
             let socket = self.sockets.get::<Socket<'_>>(entry.handle);

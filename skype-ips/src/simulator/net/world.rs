@@ -13,7 +13,7 @@ use super::host::View;
 use super::link::Link;
 use super::nat::Nat;
 use super::packet::{self, Header, Protocol};
-use super::program::{Connection, Datagram, Ground, Host, Instant, Program};
+use super::program::{Between, Connection, Datagram, Doing, Ground, Host, Instant, Program};
 use super::spec::{
     Blocked, Crossing, HostId, HostSpec, NetworkId, NetworkSpec, ProgramId, Side, WorldSpec,
 };
@@ -239,6 +239,11 @@ impl<P: Program + ?Sized> World<P> {
         &self.accounts
     }
 
+    /// Has the accounts keep a [`Ledger`](super::Ledger) from now on.
+    pub fn keep_ledger(&mut self) {
+        self.accounts.keep_ledger();
+    }
+
     /// The gateway's own outside address.
     pub fn gateway(&self) -> Ipv4Addr {
         self.spec.gateway
@@ -298,7 +303,10 @@ impl<P: Program + ?Sized> World<P> {
             (Side::Inside, None) => Side::Outside,
             (Side::Outside, None) => Side::Inside,
         };
-        let Some(ground) = self.accounts.emerged(side, from, &header, &packet) else {
+        let Some(ground) = self
+            .accounts
+            .emerged((self.now, side), from, &header, &packet)
+        else {
             self.accounts.strays += 1;
             return None;
         };
@@ -396,7 +404,9 @@ impl<P: Program + ?Sized> World<P> {
     }
 
     fn cross(&mut self, side: Side, header: &Header, packet: Vec<u8>, ground: Ground) {
-        self.accounts.handed(side, header, &packet, ground);
+        let public = *header.destination.ip() == self.spec.gateway;
+        self.accounts
+            .handed((self.now, side), header, &packet, (ground, public));
         self.crossing.push(Crossing {
             side,
             packet,
@@ -560,6 +570,21 @@ impl<P: Program + ?Sized> World<P> {
     pub(super) fn new_connection(&mut self) -> Connection {
         self.next_connection += 1;
         Connection(self.next_connection)
+    }
+
+    pub(super) fn note(&mut self, host: usize, between: Between, doing: Doing) {
+        let state = &self.hosts[host];
+        let (protocol, port, peer) = match between {
+            Between::Datagrams(port, peer) => (Protocol::Udp, port, peer),
+            Between::Connection(connection) => match state.stack.ends(connection) {
+                Some((port, peer)) => (Protocol::Tcp, port, peer),
+                None => return,
+            },
+        };
+        if self.networks[state.network].spec.side == Side::Inside {
+            let own = SocketAddrV4::new(state.address, port);
+            self.accounts.note(self.now, protocol, (own, peer), doing);
+        }
     }
 
     pub(super) fn set_timer(&mut self, program: usize, after: Duration, token: u64) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::Generation;
+use crate::simulator::net::program::Matter;
 
 /// Other super nodes that a redirection of 53 bytes can hold.
 pub const MAX_OTHERS: usize = 5;
@@ -25,6 +26,17 @@ pub enum What {
     File,
     /// Talk in writing.
     Chat,
+}
+
+impl From<What> for Matter {
+    fn from(what: What) -> Self {
+        match what {
+            What::Voice => Self::Voice,
+            What::Video => Self::Video,
+            What::File => Self::File,
+            What::Chat => Self::Words,
+        }
+    }
 }
 
 /// A message between two programs.

@@ -15,7 +15,7 @@ use super::path::{Action, Finder, Path};
 use super::session::{Content, Session, Stage};
 use super::talks::END_LEN;
 use super::{Asked, ClientProgram};
-use crate::simulator::net::program::{Connection, Host, Instant};
+use crate::simulator::net::program::{Between, Connection, Doing, Host, Instant, Matter};
 
 /// Bytes a second of a file over a relay, all headers and reports with it: under its cap of 3 KB/s
 /// (Kho 2008).
@@ -187,14 +187,27 @@ impl ClientProgram {
         session.up.get_or_insert(now);
         session.heard = now;
         let number = session.number;
+        let matter = session.what.into();
         if old != Some(path) {
             session.begin_content(now, host.rng(), path);
         }
+        self.note(host, path, matter);
         let left = finder.iter().flat_map(Finder::meetings);
         let left: Vec<Path> = left.chain(old).filter(|left| *left != path).collect();
         for left in left {
             self.leave(host, number, left);
         }
+    }
+
+    /// For the accounts: that goes over a path from now on.
+    pub(super) fn note(&self, host: &mut dyn Host, path: Path, matter: Matter) {
+        let between = match path {
+            Path::Udp(to) | Path::RelayUdp(to) => Between::Datagrams(self.port, to),
+            Path::Tcp(connection) | Path::RelayTcp(_, connection) => {
+                Between::Connection(connection)
+            }
+        };
+        host.note(between, Doing::Own(matter));
     }
 
     /// Sends what is due.

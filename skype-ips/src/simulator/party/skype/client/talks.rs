@@ -12,7 +12,7 @@ use super::media::Terms;
 use super::path::{Finder, Path, worth_trying};
 use super::session::{Call, Content, Session, Stage};
 use super::{Asked, ClientProgram};
-use crate::simulator::net::program::{Host, Instant};
+use crate::simulator::net::program::{Host, Instant, Matter};
 use crate::simulator::party::User;
 
 /// How long a client that is not signed in waits with what it was told to do.
@@ -451,6 +451,7 @@ impl ClientProgram {
             call.own_sent = call.stream.take().map_or(0, |stream| stream.sent());
         }
         for path in left {
+            self.note(host, path, Matter::Words);
             self.leave(host, number, path);
         }
         for connection in self.lines_of(number) {

@@ -7,7 +7,7 @@ use super::super::message::{MAX_OTHERS, Message, Talk, What};
 use super::directory::{Client, MAX_CLIENTS, Peer};
 use super::relay::Leg;
 use super::{Asked, REACH_AFTER, REACH_DELAY, Reach, SuperNodeProgram, Via, some};
-use crate::simulator::net::program::Host;
+use crate::simulator::net::program::{Between, Doing, Host};
 
 /// Relays that are named to a client at most.
 const MAX_RELAYS: usize = 4;
@@ -65,6 +65,11 @@ impl SuperNodeProgram {
             } => self.join(host, from, session, what, user),
             Message::Leave { session } => {
                 let leg = leg_of(from);
+                if let Some(other) = self.relay.other(session, leg) {
+                    for leg in [leg, other] {
+                        self.note(host, leg, Doing::Serves);
+                    }
+                }
                 self.relay.leave(session, leg);
                 if let Via::Udp(peer, id) = from {
                     self.acknowledge(host, peer, id);
@@ -288,9 +293,24 @@ impl SuperNodeProgram {
         }
     }
 
+    /// For the accounts: what is done on a leg from now on.
+    fn note(&self, host: &mut dyn Host, leg: Leg, doing: Doing) {
+        let between = match leg {
+            Leg::Udp(peer) => Between::Datagrams(self.settings.port, peer),
+            Leg::Tcp(connection) => Between::Connection(connection),
+        };
+        host.note(between, doing);
+    }
+
     /// Media of a session that is carried.
     pub(super) fn carry(&mut self, host: &mut dyn Host, session: u32, from: Leg, body: &[u8]) {
-        match self.relay.carry(host.now(), session, from, body.len()) {
+        let to = self.relay.carry(host.now(), session, from, body.len());
+        if let (Some(to), Some(matter)) = (to, self.relay.matter(session)) {
+            for leg in [from, to] {
+                self.note(host, leg, Doing::Carries { session, matter });
+            }
+        }
+        match to {
             Some(Leg::Udp(to)) => {
                 if let Some(endpoint) = &mut self.endpoint {
                     endpoint.media(host, to, session, body);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::endpoint::MEDIA_HEAD;
 use super::super::message::What;
-use crate::simulator::net::program::{Connection, Instant};
+use crate::simulator::net::program::{Connection, Instant, Matter};
 
 /// A session without media for so long is over.
 const IDLE: Duration = Duration::from_secs(60);
@@ -109,6 +109,12 @@ impl Relay {
         self.carried += u64::from(!carried.used);
         carried.used = true;
         Some(to)
+    }
+
+    /// What goes over a leg on which something was carried.
+    pub(super) fn matter(&self, session: u32) -> Option<Matter> {
+        let carried = self.sessions.get(&session).filter(|one| one.used)?;
+        Some(carried.what.into())
     }
 
     /// The other leg of a session, if there is one.
