@@ -1,5 +1,7 @@
 //! Budgets: how much passes.
 
+use std::fmt;
+
 use skype_ips_common::bucket::COST_SHIFT;
 use skype_ips_common::layout::BudgetEntry;
 
@@ -58,5 +60,33 @@ impl Budget {
             direction: self.direction.number(),
             reserved: 0,
         }
+    }
+}
+
+/// The budget in a line: "`relay`: 4 KB/s with bursts of 3 KB for each host, each direction".
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = match self.rate {
+            rate if rate.is_multiple_of(8_000_000) => format!("{} MB/s", rate / 8_000_000),
+            rate if rate.is_multiple_of(8_000) => format!("{} KB/s", rate / 8_000),
+            rate if rate.is_multiple_of(1_000) => format!("{} kbit/s", rate / 1_000),
+            rate => format!("{rate} bit/s"),
+        };
+        let burst = match self.burst {
+            burst if burst.is_multiple_of(1_000_000) => format!("{} MB", burst / 1_000_000),
+            burst if burst.is_multiple_of(1_000) => format!("{} KB", burst / 1_000),
+            burst => format!("{burst} B"),
+        };
+        let direction = match self.direction {
+            Direction::In => "towards it",
+            Direction::Out => "from it",
+            Direction::Sum => "both directions together",
+            Direction::Each => "each direction",
+        };
+        let (name, scope) = (&self.name, self.scope);
+        write!(
+            f,
+            "`{name}`: {rate} with bursts of {burst} for each {scope}, {direction}"
+        )
     }
 }

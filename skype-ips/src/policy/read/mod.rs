@@ -10,6 +10,7 @@ mod packs;
 mod policies;
 mod policy_tables;
 mod prefixes;
+mod reference;
 mod rules;
 mod snapshot;
 mod subnet;
@@ -36,6 +37,7 @@ use groups::Groups;
 use language::{EXEMPT, FILE, GATEWAY_KEYS, LANGUAGE, PACK, POLICY, TIMEZONE, WINDOW};
 pub use packs::Pack;
 use policies::{Known, Policies};
+pub use reference::reference;
 pub use snapshot::Snapshot;
 
 /// Reads a configuration from files and those that they include.
