@@ -54,12 +54,10 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.index.is_empty()
     }
 
-    /// All entries in no order, left in their places.
+    /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.nodes
-            .iter()
-            .flatten()
-            .map(|node| (&node.key, &node.value))
+        let nodes = self.nodes.iter().flatten();
+        nodes.map(|node| (&node.key, &node.value))
     }
 
     /// An entry, left in its place.

@@ -30,7 +30,8 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn new(number: u8, transport: Transport, rate: u64, hosts: u8) -> Self {
+    /// So many hosts that share a rate, bytes a second.
+    pub(crate) fn new(number: u8, transport: Transport, rate: u64, hosts: u8) -> Self {
         let word = match transport {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",

@@ -1,5 +1,6 @@
 //! What the subcommands that speak to a daemon share: times, hosts, reasons, and its refusals.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use comfy_table::presets::NOTHING;
@@ -104,6 +105,51 @@ pub(super) fn problem(problem: &Value) -> String {
         word("message"),
         word("help")
     )
+}
+
+/// What of a long list is shown.
+#[derive(clap::Args, Debug)]
+pub(super) struct Paging {
+    /// Most entries to show, up to 1000
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Entries to leave out at the beginning
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: usize,
+}
+
+impl Paging {
+    /// The same behind the `?` of a URL.
+    pub(super) fn query(&self, host: Option<IpAddr>) -> String {
+        let host = host.map_or(String::new(), |host| format!("&host={host}"));
+        format!("limit={}&offset={}{host}", self.limit, self.offset)
+    }
+}
+
+/// Where a list that was cut off goes on.
+pub(super) fn more(answer: &Value, what: &str) -> String {
+    let total = number(&answer["total"]);
+    match answer["next_offset"].as_u64() {
+        Some(next) => format!("{total} {what}; the next with --offset {next}\n"),
+        None => format!("{total} {what}\n"),
+    }
+}
+
+/// The entries of a list; none if it is something else.
+pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// A word, or `-` where there is none.
+pub(super) fn word(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
+}
+
+/// A number, or `-` where there is none.
+pub(super) fn number(value: &Value) -> String {
+    value
+        .as_u64()
+        .map_or("-".to_owned(), |number| number.to_string())
 }
 
 /// Rows under their headings, without lines around them.

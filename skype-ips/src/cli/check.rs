@@ -4,12 +4,16 @@
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use annotate_snippets::Renderer;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::Serialize;
+use skype_ips_common::layout::Met;
 
 use super::{Failure, print};
-use crate::policy::{self, Config, Problems, Severity};
+use crate::policy::{self, Asked, Config, Problems, Severity};
 use crate::simulator::scenario::{self, Scenario};
 use crate::toml_file::printable;
 
@@ -18,12 +22,30 @@ use crate::toml_file::printable;
 pub struct Args {
     /// Configuration files, which make one configuration with what they include; scenarios of the
     /// lab, each by itself
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "language")]
     files: Vec<PathBuf>,
 
     /// Print what the configuration means for this host, and which line says so
     #[arg(long, value_name = "ADDR")]
     explain_host: Option<IpAddr>,
+
+    /// Explain it at this time, such as 2026-11-24T14:30 (in the policy's time zone) or
+    /// 2026-11-24T13:30Z; without it, now
+    #[arg(long, value_name = "TIME", requires = "explain_host")]
+    at: Option<Time>,
+
+    /// Explain it for a host that is met in this VLAN
+    #[arg(long, value_name = "N", requires = "explain_host",
+        value_parser = clap::value_parser!(u16).range(1..=4094))]
+    vlan: Option<u16>,
+
+    /// Explain it for a host that is met at this interface of the gateway
+    #[arg(long, value_name = "NAME", requires = "explain_host")]
+    interface: Option<String>,
+
+    /// Print the reference of the policy language, in Markdown
+    #[arg(long, exclusive = true)]
+    language: bool,
 
     /// Print one JSON object per problem, and one for --explain-host
     #[arg(long)]
@@ -39,8 +61,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let Args {
         files,
         explain_host,
+        at,
+        vlan,
+        interface,
         json,
+        language,
     } = args;
+    if language {
+        return print(&policy::reference());
+    }
     let (scenarios, files): (Vec<_>, Vec<_>) = files
         .into_iter()
         .partition(|file| scenario::is_scenario(file));
@@ -89,12 +118,73 @@ pub fn run(args: Args) -> Result<(), Failure> {
             None => print(&format!("ok, {summary}\n"))?,
         }
     }
-    let explanation = config.zip(explain_host);
-    match explanation.map(|(config, host)| config.explain(host)) {
-        Some(explanation) if json => print(&json_line(&explanation)?),
-        Some(explanation) => print(&format!("{explanation}\n")),
-        None => Ok(()),
+    let Some((config, host)) = config.zip(explain_host) else {
+        return Ok(());
+    };
+    let met = Met {
+        interface: match interface {
+            Some(name) => interface_number(&config, &name)?,
+            None => 0,
+        },
+        vlan: vlan.unwrap_or(0),
+    };
+    let at = match at {
+        Some(time) => time.of(&config, met, host)?,
+        None => Timestamp::now(),
+    };
+    let explanation = config.explain_at(Asked { host, met, at });
+    match json {
+        true => print(&json_line(&explanation)?),
+        false => print(&format!("{explanation}\n")),
     }
+}
+
+/// A time as it was asked for.
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    Exact(Timestamp),
+    /// What the clocks of a policy's time zone show.
+    Shown(DateTime),
+}
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let exact = text.parse().map(Self::Exact);
+        exact
+            .or_else(|_| text.parse().map(Self::Shown))
+            .map_err(|_| {
+                "write a date and a time, such as 2026-11-24T14:30 or 2026-11-24T13:30Z".into()
+            })
+    }
+}
+
+impl Time {
+    fn of(self, config: &Config, met: Met, host: IpAddr) -> Result<Timestamp, Failure> {
+        let shown = match self {
+            Self::Exact(at) => return Ok(at),
+            Self::Shown(shown) => shown,
+        };
+        let zone = config.zone_for(host, met);
+        let zoned = zone.to_ambiguous_timestamp(shown).compatible();
+        zoned.map_err(|error| Failure::usage(format!("--at {shown}: {error}")))
+    }
+}
+
+/// The number of one of the gateway's interfaces.
+fn interface_number(config: &Config, name: &str) -> Result<u16, Failure> {
+    let names = &config.policies.interfaces;
+    if let Some(place) = names.iter().position(|known| known == name) {
+        return Ok(place as u16 + 1);
+    }
+    let known = match names.is_empty() {
+        true => "these files name none".to_owned(),
+        false => format!("there are {}", names.join(", ")),
+    };
+    Err(Failure::usage(format!(
+        "the gateway has no interface {name}: {known}"
+    )))
 }
 
 /// A line per file, and one for all.

@@ -11,7 +11,13 @@ pub mod cleanup;
 pub mod confirm;
 #[cfg(target_os = "linux")]
 pub mod exempt;
+#[cfg(target_os = "linux")]
+pub mod explain;
 pub mod export;
+#[cfg(target_os = "linux")]
+pub mod flows;
+#[cfg(target_os = "linux")]
+pub mod hosts;
 #[cfg(target_os = "linux")]
 pub mod lab;
 #[cfg(target_os = "linux")]
@@ -46,6 +52,12 @@ enum Command {
     Export(export::Args),
     #[cfg(target_os = "linux")]
     Status(status::Args),
+    #[cfg(target_os = "linux")]
+    Flows(flows::Args),
+    #[cfg(target_os = "linux")]
+    Hosts(hosts::Args),
+    #[cfg(target_os = "linux")]
+    Explain(explain::Args),
     #[cfg(target_os = "linux")]
     Reload(reload::Args),
     #[cfg(target_os = "linux")]
@@ -169,6 +181,12 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         #[cfg(target_os = "linux")]
         Command::Status(args) => status::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Flows(args) => flows::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Hosts(args) => hosts::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Explain(args) => explain::run(&args),
         #[cfg(target_os = "linux")]
         Command::Reload(args) => reload::run(&args),
         #[cfg(target_os = "linux")]

@@ -4,17 +4,16 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Failure, print};
-use crate::control::blocking;
+use super::Failure;
+use super::ask::{Output, items, number, problem, word};
 
 /// Show what is really in force, read back from the kernel
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     instance: super::Instance,
-    /// Print the daemon's answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Asks the daemon.
@@ -22,12 +21,8 @@ pub struct Args {
 /// # Errors
 /// Status 1 if none answers.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let status = blocking::status(&args.instance.socket()).map_err(Failure::failed)?;
-    if args.json {
-        print(&format!("{status}\n"))
-    } else {
-        print(&text(&status))
-    }
+    let status = args.instance.get("/v1/status")?;
+    args.output.print(&status, text)
 }
 
 fn text(status: &Value) -> String {
@@ -35,7 +30,6 @@ fn text(status: &Value) -> String {
     let mut line = |label: &str, value: String| {
         writeln!(text, "{label:<10} {value}").expect("writing to a string never fails");
     };
-    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     line("instance", word(&status["instance"]));
     line("mode", word(&status["mode"]));
     if status["bypass"]["on"] == true {
@@ -55,6 +49,23 @@ fn text(status: &Value) -> String {
         "policies",
         format!("{} (version {version})", policies.join(", ")),
     );
+    if let Some(why) = status["policy"]["not_of_the_files_because"].as_str() {
+        line("OLD POLICY", format!("the files are not in force: {why}"));
+    }
+    for window in items(&status["policy"]["open_windows"]) {
+        line(
+            "window",
+            format!(
+                "{}: window {} is open until {}",
+                word(&window["policy"]),
+                number(&window["window"]),
+                word(&window["until"])
+            ),
+        );
+    }
+    for text in changes(status) {
+        line("", text);
+    }
     for hook in items(&status["hooks"]) {
         let attached: Vec<String> = items(&hook["attached"]).map(word).collect();
         line(
@@ -113,6 +124,16 @@ fn text(status: &Value) -> String {
             line("kernel", format!("{hook}: {}", counts.join(", ")));
         }
     }
+    if let Some(tables) = status["tables"].as_object() {
+        let fill = tables.iter().map(|(name, fill)| {
+            format!(
+                "{name} {} of {}",
+                number(&fill["entries"]),
+                number(&fill["room"])
+            )
+        });
+        line("tables", fill.collect::<Vec<_>>().join(", "));
+    }
     line("decisions", status["decisions"].to_string());
     let failures: Vec<String> = status["failures"]
         .as_object()
@@ -124,6 +145,39 @@ fn text(status: &Value) -> String {
     text
 }
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
+/// The last reload, if it was refused; one that waits or was taken back; exemptions.
+fn changes(status: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let reload = &status["reload"];
+    if reload["outcome"] == "refused" {
+        lines.push(format!(
+            "reload refused at {}: {}",
+            word(&reload["at"]),
+            word(&reload["error"])
+        ));
+        lines.extend(items(&reload["problems"]).map(problem));
+    }
+    let confirm = &status["confirm"];
+    match confirm["state"].as_str() {
+        Some("pending") => lines.push(format!(
+            "goes back at {} unless confirmed, or when more than {} packets are lost ({} since the reload)",
+            word(&confirm["until"]),
+            number(&confirm["max_lost"]),
+            number(&confirm["lost"])
+        )),
+        Some("taken-back") => lines.push(format!(
+            "a reload was taken back at {}: {}",
+            word(&confirm["at"]),
+            word(&confirm["why"])
+        )),
+        _ => {}
+    }
+    for one in items(&status["exemptions"]) {
+        lines.push(format!(
+            "{} is exempt until {}",
+            word(&one["host"]),
+            word(&one["until"])
+        ));
+    }
+    lines
 }

@@ -180,3 +180,19 @@ pub(super) async fn end_exemption(
         .map_err(not_exempted)?;
     Ok(Json(gateway.exemptions()))
 }
+
+pub(super) async fn forget(
+    State(gateway): Gate,
+    ConnectInfo(peer): From,
+    Body(asked): Body<OfHost>,
+) -> Answer {
+    let host: IpAddr = asked
+        .host
+        .parse()
+        .map_err(|_| ApiError::wrong(format!("{:?} is no address", asked.host)))?;
+    let forgotten = gateway
+        .forget(host.to_canonical(), asked.reason.as_deref(), peer.who())
+        .await
+        .map_err(|error| ApiError::failed(error.to_string()))?;
+    Ok(Json(json!({ "version": VERSION, "forgotten": forgotten })))
+}

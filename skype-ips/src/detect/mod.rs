@@ -20,6 +20,7 @@
 //! * [`quic`]: the server that QUIC asks for (`quic-server-name`)
 //! * [`stun`]: Microsoft's dialect, which media of late Skype and of Teams begin with
 //!   (`stun-microsoft`)
+//! * [`relay`]: two flows that are legs of one session (`relay-legs`)
 //! * [`dns`], [`asked`]: names that a host asks for, which tell whose that media is (`name-seen`)
 //! * [`knowledge`]: what detection packs say
 //! * [`catalogue`]: what each piece of evidence means, in words
@@ -44,6 +45,7 @@ pub mod media;
 pub mod names;
 pub mod proxy;
 pub mod quic;
+pub mod relay;
 pub mod skypeout;
 pub mod stream;
 pub mod stun;

@@ -211,6 +211,11 @@ impl Exchanges {
         }
     }
 
+    /// Whether a message of type 2 was sent in a direction.
+    pub fn has_messages(&self, direction: usize) -> bool {
+        !self.messages[direction & 1].is_empty()
+    }
+
     /// Takes in an ACK or NACK and says which message of the other direction it answers.
     /// `packet` is its number.
     pub fn answer(

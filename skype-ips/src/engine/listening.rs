@@ -1,8 +1,12 @@
-//! Where Skype listens on TCP.
+//! Where Skype listens on TCP: on the port of its UDP port's number, and where it has answered.
 
-use skype_ips_common::layout::EndpointKey;
+use skype_ips_common::layout::{EndpointKey, FlowKey, UDP};
 
-use super::{Event, Evidence, Finding, Packet};
+use super::{Engine, Event, Evidence, Finding, Packet, Role};
+use crate::policy::{Class, Confidence};
+
+/// Where web servers listen too.
+const WEB: [u16; 2] = [80, 443];
 
 /// A UDP endpoint is Skype's, so its client listens on the TCP port of the same number.
 pub(super) fn found(
@@ -26,4 +30,62 @@ pub(super) fn found(
 pub(super) fn forgotten(endpoint: EndpointKey, events: &mut Vec<Event>) {
     events.push(Event::Forgotten(endpoint));
     events.extend(endpoint.listener().map(Event::NotListening));
+}
+
+/// Whether a client of a web server begins so: with a request, or a ClientHello in one record.
+fn is_for_the_web(payload: &[u8]) -> bool {
+    let requests: [&[u8]; 3] = [b"GET ", b"POST ", b"HEAD "];
+    requests.iter().any(|request| payload.starts_with(request))
+        || matches!(payload, [0x16, 3, _, _, _, 1, ..])
+}
+
+impl Engine {
+    /// A payload from outside to a port where web servers listen too may be for one.
+    pub(super) fn asks_for_the_web(&mut self, packet: &Packet<'_>) {
+        let key = &packet.key;
+        if !packet.outbound && WEB.contains(&key.inside_port) && is_for_the_web(packet.payload) {
+            self.listeners.other(&key.endpoint(), packet.now);
+        }
+    }
+
+    /// The outside end has opened this connection, which is Skype's. `sure` says that what the
+    /// inside host said in it proves that by itself.
+    pub(super) fn answered(&mut self, now: u64, key: &FlowKey, sure: bool) {
+        let udp = EndpointKey {
+            protocol: UDP,
+            ..key.endpoint()
+        };
+        let known = udp.listener().is_some() && self.endpoints.finding(&udp).is_some();
+        let spoken = self.endpoints.speaking(&(key.zone, key.inside));
+        if !known && (sure || spoken.is_some()) {
+            self.listeners
+                .answered(&key.endpoint(), now, &key.outside, sure);
+        }
+    }
+
+    /// Looks where Skype has begun to listen, and where no longer.
+    pub(super) fn listen_around(&mut self, now: u64, events: &mut Vec<Event>) {
+        for (endpoint, listens) in self.listeners.tick(now) {
+            if !listens {
+                events.push(Event::NotListening(endpoint));
+                continue;
+            }
+            let speaking = self.endpoints.speaking(&(endpoint.zone, endpoint.inside));
+            let known = speaking.and_then(|udp| self.endpoints.finding(&udp));
+            let says = format!(
+                "connections to TCP port {} were answered as Skype answers",
+                endpoint.port
+            );
+            events.push(Event::Listening {
+                at: now,
+                endpoint,
+                finding: known.unwrap_or(Finding {
+                    class: Class::Signaling,
+                    role: Role::Client,
+                    confidence: Confidence::Strong,
+                }),
+                evidence: vec![Evidence::new("listening-port", 0).citing(0, 0..0, says)],
+            });
+        }
+    }
 }

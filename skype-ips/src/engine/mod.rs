@@ -24,8 +24,12 @@ use crate::hosts::endpoints::Endpoints;
 use crate::hosts::flows::Flows;
 use crate::hosts::hints::HostHints;
 use crate::hosts::late::LateFlows;
+use crate::hosts::listeners::Listeners;
 use crate::hosts::names::NamesSeen;
+use crate::hosts::relays::Relays;
+use crate::hosts::services::Services;
 use crate::hosts::traffic::Traffics;
+use crate::hosts::watches::Watches;
 use crate::policy::{Class, Confidence, Role};
 
 /// What the engine is told at the start.
@@ -188,6 +192,10 @@ pub struct Engine {
     hints: HostHints,
     late: LateFlows<Finding>,
     names: NamesSeen,
+    watches: Watches,
+    relays: Relays<Finding>,
+    services: Services,
+    listeners: Listeners,
     knowledge: Arc<Knowledge>,
 }
 
@@ -203,17 +211,25 @@ impl Engine {
             hints: HostHints::new(settings.max_endpoints / 8),
             late: LateFlows::new(settings.max_flows),
             names: NamesSeen::new(settings.max_endpoints),
+            watches: Watches::default(),
+            relays: Relays::default(),
+            services: Services::default(),
+            listeners: Listeners::default(),
             knowledge: settings.knowledge,
         }
     }
 
     /// Takes in a packet and says what its flow is known to be; what is new goes to `events`.
     pub fn packet(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
-        match packet.key.protocol {
+        let answer = match packet.key.protocol {
             UDP => self.udp(packet, events),
             TCP => self.tcp(packet, events),
             _ => Answer::default(),
+        };
+        if answer.finding.is_some() {
+            self.watches.came_up(&packet.key, packet.now, packet.number);
         }
+        answer
     }
 
     /// Tells it the gateway's own addresses outside, under which inside hosts may be seen.
@@ -221,9 +237,12 @@ impl Engine {
         self.own_addresses = ipv4(addresses);
     }
 
-    /// Forgets what was silent for too long at `now`. To be called about once a second.
+    /// Says what hosts do for others by now, and forgets what was silent for too long. To be called
+    /// about once a second, after [`Engine::counters`].
     pub fn tick(&mut self, now: u64, events: &mut Vec<Event>) {
+        self.look_around(now, events);
         while let Some(endpoint) = self.endpoints.expire(now) {
+            self.services.forget(&endpoint);
             listening::forgotten(endpoint, events);
         }
         self.flows.expire(now);
@@ -242,7 +261,8 @@ impl Engine {
         evidence: Vec<Evidence>,
         events: &mut Vec<Event>,
     ) -> Answer {
-        let finding = client(class, &evidence);
+        let role = self.role_of(&packet.key);
+        let finding = client(class, &evidence).map(|finding| Finding { role, ..finding });
         if let Some(finding) = finding {
             match packet.key.protocol {
                 TCP => self.flows.found(&packet.key, finding, packet.now),
@@ -265,6 +285,9 @@ impl Engine {
 
     /// What a flow is known to be by its UDP endpoint, else by itself.
     pub fn finding(&self, key: &FlowKey) -> Option<Finding> {
+        if let Some(leg) = self.relays.get(key) {
+            return Some(leg.finding);
+        }
         match key.protocol {
             UDP => {
                 let known = self.endpoints.finding(&key.endpoint());

@@ -168,6 +168,7 @@ const fn class_of(kind: Kind) -> Class {
 impl Engine {
     pub(super) fn tcp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
         let (now, key) = (packet.now, &packet.key);
+        self.asks_for_the_web(packet);
         if let Some(finding) = self.flows.seen(key, now) {
             return Answer {
                 finding: Some(finding),
@@ -242,6 +243,12 @@ impl Engine {
         }
         match judgement {
             Judgement::Proved(kind, evidence) => {
+                let said = opening.heads()[OUTBOUND].brought(0..usize::MAX);
+                let said: Vec<u64> = said.into_iter().map(|(packet, _)| packet).collect();
+                if evidence.cited.iter().any(|one| said.contains(&one.packet)) {
+                    self.watches.came_up(key, now, packet.number);
+                    self.watches.own(key);
+                }
                 let evidence = std::iter::once(evidence).chain(hints).collect();
                 self.is_skype(packet, class_of(kind), evidence, events)
             }

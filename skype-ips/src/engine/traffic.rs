@@ -1,6 +1,6 @@
 //! What known flows carry. That they are Skype is known otherwise, and as sure as before.
 
-use skype_ips_common::layout::{TCP, UDP};
+use skype_ips_common::layout::{FlowKey, TCP, UDP};
 use skype_ips_common::prefilter::SKYPEOUT_PORT;
 
 use super::{Engine, Event, Finding, Packet, Subject};
@@ -27,13 +27,13 @@ pub(super) const fn class(traffic: Traffic, otherwise: Class) -> Class {
 }
 
 /// Bytes of IP and transport headers without options.
-fn headers(packet: &Packet<'_>) -> u64 {
-    let ip = if from_mapped(&packet.key.inside).is_ipv4() {
+pub(super) fn headers_of(key: &FlowKey) -> u64 {
+    let ip = if from_mapped(&key.inside).is_ipv4() {
         20
     } else {
         40
     };
-    ip + if packet.key.protocol == TCP { 20 } else { 8 }
+    ip + if key.protocol == TCP { 20 } else { 8 }
 }
 
 impl Engine {
@@ -91,7 +91,7 @@ impl Engine {
         if key.protocol == UDP && packet.outbound {
             carried.framing.observe(packet.payload, packet.number);
         }
-        let Some((window, changes)) = carried.look(now, counters, headers(packet)) else {
+        let Some((window, changes)) = carried.look(now, counters, headers_of(key)) else {
             return finding;
         };
         let (carries, framing) = (carried.carries(), carried.framing.evidence());
@@ -109,6 +109,10 @@ impl Engine {
         if key.protocol == TCP {
             self.flows.found(key, finding, now);
         }
+        let session = self.relays.session(key);
+        if let Some(leg) = self.relays.get_mut(key) {
+            leg.finding = finding;
+        }
         let statistics = Evidence::new("media-statistics", 0);
         let statistics = statistics.citing(packet.number, 0..0, window.words(carries));
         let out = framing.filter(|_| carries == Traffic::Voice);
@@ -117,7 +121,7 @@ impl Engine {
             subject: Subject::Flow(*key),
             flow: *key,
             finding,
-            session: 0,
+            session,
             evidence: std::iter::once(statistics).chain(out).collect(),
         });
         finding

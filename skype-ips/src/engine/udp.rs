@@ -23,6 +23,9 @@ impl Engine {
         let message = Message::read(packet.payload, packet.payload_len);
         self.note(packet, matches!(message, Some(Message::Payload(_))));
         if let Some(message) = message {
+            if self.endpoints.finding(&endpoint).is_some() {
+                self.serve(packet, &message);
+            }
             let evidence = self.examine(packet, message, events);
             if self.endpoints.finding(&endpoint).is_some() {
                 if evidence.is_some() {

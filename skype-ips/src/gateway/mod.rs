@@ -5,6 +5,7 @@
 //! fails half-way takes down what was already up.
 
 mod audit;
+mod budgets;
 mod bypass;
 mod clock;
 mod confirm;
@@ -24,6 +25,7 @@ mod shared;
 mod source;
 mod start;
 mod status;
+mod views;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -39,9 +41,11 @@ pub use confirm::DEFAULT_STATE_DIR;
 pub use error::GatewayError;
 pub use in_force::InForce;
 pub use reload::{Refusal, ReloadRequest, Reloaded};
+pub use requests::{KnownFlow, Page, Part, Silent};
 pub use rundir::{DEFAULT as DEFAULT_RUN_DIR, MAX_INSTANCE, RunDir, RunDirError, socket};
-pub use shared::Shared;
+pub use shared::{Place, Shared};
 pub use source::Source;
+pub use views::FlowName;
 pub use watchdog::watch;
 
 use confirm::{Choice, Kept};
@@ -79,7 +83,7 @@ pub struct Options {
 struct Hooked {
     link: Link,
     side: InterfaceSide,
-    zone: u16,
+    place: Place,
     attachment: Option<Attachment>,
 }
 
@@ -99,6 +103,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     programs: Mutex<Option<Programs>>,
     gate_config: Mutex<GateConfig>,
+    /// Instead of `programs` where there are none.
+    user_gate: Option<Arc<Mutex<gate::UserGate>>>,
     administration: Mutex<reload::Administration>,
     hooked: Vec<Hooked>,
     firewall: Mutex<Firewall>,

@@ -334,6 +334,10 @@ impl Gateway {
         if let Some(programs) = lock(&self.programs).as_mut() {
             programs.set_policy(next.standing.compiled())?;
         }
+        if let Some(gate) = &self.user_gate {
+            let compiled = next.standing.compiled();
+            super::gate::lock(gate).tables.set_policy(compiled);
+        }
         self.shared.current.swap(next);
         Ok(())
     }

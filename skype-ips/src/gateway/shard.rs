@@ -1,5 +1,6 @@
 //! One queue, one thread, one engine: judges the packets of its own inside hosts.
 
+mod answers;
 mod apply;
 mod judge;
 mod known;
@@ -13,7 +14,7 @@ use skype_ips_common::mark::Code;
 use super::clock;
 use super::counters::{ShardCounters, add};
 use super::events::Events;
-use super::gate::{Gate, lock};
+use super::gate::Gate;
 use super::requests::Queries;
 use super::shared::Shared;
 use crate::engine::{Engine, Event, Settings};
@@ -43,8 +44,6 @@ pub(super) struct Shard<Q> {
     found: Vec<Event>,
     /// Version of the gateway's outside addresses that the engine was told.
     addresses: u64,
-    /// Swaps of policies that a gate in user space was told of.
-    swaps: u64,
     /// What the control side asks.
     queries: Queries,
     /// When a refused write was last complained about.
@@ -75,7 +74,6 @@ impl<Q: Queue> Shard<Q> {
             packets: 0,
             found: Vec::new(),
             addresses: 0,
-            swaps: 0,
             queries: Queries::none(),
             complained: None,
             told_of_resets: false,
@@ -123,25 +121,6 @@ impl<Q: Queue> Shard<Q> {
         &self.shared.counters[usize::from(self.number)]
     }
 
-    /// The kernel's gate is told by the control side; one in user space is the shard's own.
-    fn follow_swaps(&mut self) {
-        let swaps = self.shared.current.swaps();
-        if swaps != self.swaps
-            && let Gate::User(gate) = &self.gate
-        {
-            let in_force = self.shared.in_force();
-            lock(gate).tables.set_policy(in_force.standing.compiled());
-        }
-        self.swaps = swaps;
-    }
-
-    /// Answers what the control side asked, between packets.
-    fn answer_queries(&mut self) {
-        while let Some(request) = self.queries.next() {
-            match request {}
-        }
-    }
-
     fn beat(&mut self, now: u64) {
         self.shared.beat(self.number, now);
         if let Gate::Kernel(tables) = &mut self.gate
@@ -159,7 +138,6 @@ impl<Q: Queue> Shard<Q> {
             self.engine.set_own_addresses(addresses);
             self.addresses = version;
         }
-        self.follow_swaps();
         let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&packet)));
         let verdict = judged.unwrap_or_else(|_| {
             add(&self.counters().internal_error);

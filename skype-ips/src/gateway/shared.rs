@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::Guard;
+use skype_ips_common::layout::Met;
 use skype_ips_common::mark::{Field, MAX_QUEUES};
 
 use super::counters::ShardCounters;
@@ -29,8 +30,8 @@ pub struct Shared {
     pub conntrack: bool,
     /// Numbers of the inside interfaces.
     pub inside: HashSet<u32>,
-    /// Zones of all interfaces, by number.
-    pub zones: HashMap<u32, u16>,
+    /// What is known of all interfaces, by number.
+    pub places: HashMap<u32, Place>,
     /// Number of the first queue.
     pub first_queue: u16,
     /// One per shard.
@@ -45,6 +46,17 @@ pub struct Shared {
     pub stopping: AtomicBool,
     pub(super) bypass: AtomicBool,
     pub(super) beats: [AtomicU64; MAX_QUEUES as usize],
+}
+
+/// What is known of an interface without asking the kernel again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Its zone.
+    pub zone: u16,
+    /// What policies may ask for: its number, and its VLAN.
+    pub met: Met,
+    /// Bytes of the longest packet that it carries.
+    pub mtu: u32,
 }
 
 /// Addresses of the gateway's own outside interfaces, which change while it runs.

@@ -21,7 +21,7 @@ use super::reload::Administration;
 use super::requests::{self, Queries};
 use super::restart::{enforces, subnets};
 use super::shard::Shard;
-use super::shared::OutsideAddresses;
+use super::shared::{OutsideAddresses, Place};
 use super::watchdog::Watchdog;
 use super::{
     Gateway, GatewayError, HEARTBEAT_LIMIT, Hooked, Options, Shared, clock, inside, local, lock,
@@ -58,8 +58,15 @@ impl Gateway {
         let programs = setup.load_programs(gate_config, compiled, &own)?;
         let shared = Arc::new(setup.share(&firewall, queues.len(), standing.clone()));
         set_outside_addresses(&shared, &setup.hooks, &own);
-        setup.warn_of_what_cannot_be_judged();
-        let gates = gates(queues.len(), programs.as_ref(), compiled, gate_config)?;
+        setup.warn_of_what_cannot_be_done(&standing);
+        let user_gate = programs.is_none().then(|| {
+            Arc::new(Mutex::new(UserGate {
+                tables: MemoryTables::with_room(compiled, USER_FLOWS),
+                config: gate_config,
+                work: Work::default(),
+            }))
+        });
+        let gates = gates(queues.len(), programs.as_ref(), user_gate.as_ref())?;
         let (requests, queries) = requests::channels(queues.len());
         let (hook, watched) = (setup.settings.hook, !setup.classified && setup.open);
         let hooks = setup.hooks;
@@ -79,6 +86,7 @@ impl Gateway {
             shared,
             programs: Mutex::new(programs),
             gate_config: Mutex::new(gate_config),
+            user_gate,
             hooked: Vec::new(),
             firewall: Mutex::new(firewall),
             shards: Mutex::default(),
@@ -167,15 +175,24 @@ impl<'a> Setup<'a> {
         let field =
             Field::new(settings.mark_mask).expect("the reader accepts only four adjacent bits");
         let mut hooks = Vec::new();
-        for interface in &settings.interfaces {
+        for (number, interface) in (1..).zip(&settings.interfaces) {
             let link = Link::read(&interface.name).map_err(|source| GatewayError::Interface {
                 place: interface.place.clone(),
                 source,
             })?;
+            let met = Met {
+                interface: number,
+                vlan: link.vlan,
+            };
+            let place = Place {
+                zone: interface.zone,
+                met,
+                mtu: link.mtu,
+            };
             hooks.push(Hooked {
                 link,
                 side: interface.side,
-                zone: interface.zone,
+                place,
                 attachment: None,
             });
         }
@@ -271,8 +288,8 @@ impl<'a> Setup<'a> {
             let entry = Interface {
                 inside: u8::from(hook.is_inside()),
                 raw: u8::from(!hook.link.ethernet),
-                zone: hook.zone,
-                met: Met::default(),
+                zone: hook.place.zone,
+                met: hook.place.met,
             };
             loaded.set_interface(hook.link.index, entry)?;
         }
@@ -292,10 +309,10 @@ impl<'a> Setup<'a> {
             failure: self.settings.failure,
             conntrack: firewall.uses_conntrack(),
             inside: inside(&self.hooks).map(|hook| hook.link.index).collect(),
-            zones: self
+            places: self
                 .hooks
                 .iter()
-                .map(|hook| (hook.link.index, hook.zone))
+                .map(|hook| (hook.link.index, hook.place))
                 .collect(),
             first_queue: self.settings.queues.first,
             counters: (0..queues).map(|_| ShardCounters::default()).collect(),
@@ -308,7 +325,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    fn warn_of_what_cannot_be_judged(&self) {
+    fn warn_of_what_cannot_be_done(&self, standing: &Standing) {
         for hook in inside(&self.hooks) {
             if !validates_sources(&hook.link.name) {
                 tracing::warn!(
@@ -318,6 +335,12 @@ impl<'a> Setup<'a> {
                     hook.link.name
                 );
             }
+        }
+        let entries = standing.compiled().action_entries();
+        if !self.classified && entries.iter().any(|entry| entry.dscp != 0) {
+            tracing::warn!(
+                "policies ask for `dscp`, which only a classifier can write: with `hook = \"off\"` packets keep theirs"
+            );
         }
         for port in proxies::listening() {
             tracing::warn!(
@@ -336,19 +359,17 @@ const USER_FLOWS: usize = 262_144;
 fn gates(
     queues: usize,
     programs: Option<&Programs>,
-    compiled: &Compiled,
-    config: GateConfig,
+    user: Option<&Arc<Mutex<UserGate>>>,
 ) -> Result<Vec<Gate>, BpfError> {
-    let user = Arc::new(Mutex::new(UserGate {
-        tables: MemoryTables::with_room(compiled, USER_FLOWS),
-        config,
-        work: Work::default(),
-    }));
-    let gate = |_| match programs {
-        Some(programs) => Ok(Gate::Kernel(Box::new(programs.shard_tables()?))),
-        None => Ok(Gate::User(user.clone())),
+    let gate = |_| match (programs, user) {
+        (Some(programs), _) => Some(
+            programs
+                .shard_tables()
+                .map(|tables| Gate::Kernel(Box::new(tables))),
+        ),
+        (None, user) => Some(Ok(Gate::User(user?.clone()))),
     };
-    (0..queues).map(gate).collect()
+    (0..queues).filter_map(gate).collect()
 }
 
 /// Whether the kernel checks that a packet's source is reached through the interface it came on.

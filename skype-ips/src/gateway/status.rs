@@ -48,6 +48,7 @@ pub(super) fn status(gateway: &Gateway) -> Value {
         "firewall": { "backend": backend, "conntrack": conntrack, "rules": rules_in_force(&shared.instance) },
         "queues": queues(gateway),
         "kernel": kernel(gateway),
+        "tables": tables(gateway),
         "decisions": counters::sum(&shared.counters, |shard| &shard.decisions),
         "failures": counters::failures(&shared.counters),
     })
@@ -164,6 +165,7 @@ fn queues(gateway: &Gateway) -> Vec<Value> {
                 "received": shard.received.load(Relaxed),
                 "accepted": shard.accepted.load(Relaxed),
                 "dropped": shard.dropped.load(Relaxed),
+                "rejected": shard.rejected.load(Relaxed),
                 "kernel_dropped": kernel.kernel_dropped,
                 "user_dropped": kernel.user_dropped,
                 "waiting": kernel.waiting,
@@ -191,6 +193,20 @@ fn kernel(gateway: &Gateway) -> Value {
         hooks.insert(name.to_owned(), Value::Object(counts));
     }
     Value::Object(hooks)
+}
+
+/// How full the kernel's tables are that traffic fills.
+fn tables(gateway: &Gateway) -> Value {
+    let programs = lock(&gateway.programs);
+    let fill = programs.as_ref().and_then(|programs| programs.fill().ok());
+    let Some(fill) = fill else {
+        return Value::Null;
+    };
+    let tables = fill.into_iter().map(|one| {
+        let name = one.table.to_ascii_lowercase();
+        (name, json!({ "entries": one.entries, "room": one.room }))
+    });
+    Value::Object(tables.collect())
 }
 
 impl Gateway {

@@ -94,6 +94,29 @@ impl<F: Copy> Endpoints<F> {
         self.proved.get(key).map(|proved| proved.finding)
     }
 
+    /// Changes what a proved endpoint was found to be.
+    pub fn finding_mut(&mut self, key: &EndpointKey) -> Option<&mut F> {
+        self.proved.get_mut(key).map(|proved| &mut proved.finding)
+    }
+
+    /// All proved ones.
+    pub fn proved(&self) -> impl Iterator<Item = (&EndpointKey, F)> {
+        let proved = self.proved.iter();
+        proved.map(|(key, proved)| (key, proved.finding))
+    }
+
+    /// The endpoint of a host's Skype that was proved or passed a test last.
+    pub fn speaking(&self, host: &Host) -> Option<EndpointKey> {
+        let key = self.speaking.get(host)?;
+        self.proved.get(key).map(|_| *key)
+    }
+
+    /// Forgets an endpoint; whether it was proved.
+    pub fn forget(&mut self, key: &EndpointKey) -> bool {
+        self.candidates.remove(key);
+        self.proved.remove(key).is_some()
+    }
+
     /// The states that a proved endpoint sent.
     pub fn proved_generator(&mut self, key: &EndpointKey) -> Option<&mut Generator> {
         self.proved.get_mut(key).map(|proved| &mut proved.generator)

@@ -168,6 +168,17 @@ impl<F: Copy> Flows<F> {
         self.acquainted.entry_or(&pair(key), now, self.most, || ());
     }
 
+    /// TCP flows that were found.
+    pub fn all_found(&self) -> impl Iterator<Item = (&FlowKey, F)> {
+        self.found.iter().map(|(key, finding)| (key, *finding))
+    }
+
+    /// Forgets what a TCP flow was found to be, and that its hosts are acquainted.
+    pub fn forget(&mut self, key: &FlowKey) {
+        self.found.remove(key);
+        self.acquainted.remove(&pair(key));
+    }
+
     /// Whether another TCP flow between the two hosts was found lately.
     pub fn acquainted(&self, key: &FlowKey) -> bool {
         self.acquainted.get(&pair(key)).is_some()

@@ -112,6 +112,11 @@ impl HostHints {
         }
     }
 
+    /// Forgets a host.
+    pub fn forget(&mut self, host: &Host) {
+        self.hosts.remove(host);
+    }
+
     fn host(&mut self, host: Host, now: u64) -> &mut Hints {
         self.hosts.entry_or(&host, now, self.most, Hints::default)
     }

@@ -111,6 +111,12 @@ impl Traffics {
         self.flows.get(key).map_or(Traffic::Quiet, Carried::carries)
     }
 
+    /// Forgets a flow.
+    pub fn forget(&mut self, key: &FlowKey) {
+        self.flows.remove(key);
+        self.calls.remove(key);
+    }
+
     /// A flow of a known host's to where calls to the telephone network go, remembered from now on.
     pub fn call(&mut self, key: &FlowKey, now: u64) -> &mut Call {
         self.calls.entry_or(key, now, self.most, Call::default)

@@ -15,6 +15,10 @@ pub struct Link {
     pub ethernet: bool,
     /// The kind of a virtual device (`veth`, `bridge`, `tun`, ...); `None` for hardware.
     pub kind: Option<String>,
+    /// Bytes of the longest packet that it carries.
+    pub mtu: u32,
+    /// The VLAN whose packets it carries, 1 to 4094; 0 where it is no VLAN's.
+    pub vlan: u16,
     /// `native`, `generic` or `offloaded` where an XDP program is attached.
     pub xdp: Option<&'static str>,
 }
@@ -41,6 +45,7 @@ pub enum LinkError {
 #[derive(Deserialize)]
 struct Answer {
     ifindex: u32,
+    mtu: u32,
     #[serde(default)]
     link_type: String,
     linkinfo: Option<LinkInfo>,
@@ -50,6 +55,14 @@ struct Answer {
 #[derive(Deserialize)]
 struct LinkInfo {
     info_kind: Option<String>,
+    #[serde(default)]
+    info_data: InfoData,
+}
+
+/// What a kind of virtual device says of itself, of which we know a VLAN's number.
+#[derive(Default, Deserialize)]
+struct InfoData {
+    id: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -80,9 +93,15 @@ impl Link {
             .into_iter()
             .next()
             .ok_or_else(|| reason("an empty list".to_owned()))?;
+        let vlan = answer.linkinfo.as_ref().and_then(|info| {
+            let is_vlan = info.info_kind.as_deref() == Some("vlan");
+            info.info_data.id.filter(|_| is_vlan)
+        });
         Ok(Self {
             name: name.to_owned(),
             index: answer.ifindex,
+            mtu: answer.mtu,
+            vlan: vlan.unwrap_or(0),
             ethernet: answer.link_type == "ether",
             kind: answer.linkinfo.and_then(|info| info.info_kind),
             // Numbers of enum XDP_ATTACHED_* in the kernel's if_link.h.

@@ -31,6 +31,8 @@ pub trait QueuedPacket {
     fn arrived_on(&self) -> u32;
     /// Number of the interface through which it leaves; 0 if none.
     fn leaves_through(&self) -> u32;
+    /// Whether offload has put several packets of one size together in it.
+    fn is_super_packet(&self) -> bool;
 }
 
 /// What becomes of a queued packet.
@@ -209,6 +211,10 @@ impl QueuedPacket for nfq::Message {
 
     fn leaves_through(&self) -> u32 {
         self.get_outdev()
+    }
+
+    fn is_super_packet(&self) -> bool {
+        self.is_seg_offloaded()
     }
 }
 

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::explain::Explanation;
+use skype_ips_common::layout::Met;
+
+use super::explain::{Asked, Explanation};
 use super::gateway::Gateway;
 use super::model::PolicySet;
 use super::places::Places;
@@ -128,9 +130,27 @@ impl Config {
         }
     }
 
-    /// What the configuration means for one host, and which line each part came from.
+    /// What the configuration means for one host now, wherever it is met, and which line each part
+    /// came from.
     pub fn explain(&self, host: IpAddr) -> Explanation {
-        Explanation::of(self, host)
+        self.explain_at(Asked {
+            host,
+            met: Met::default(),
+            at: jiff::Timestamp::now(),
+        })
+    }
+
+    /// What the configuration means for a host that is met somewhere at a time.
+    pub fn explain_at(&self, asked: Asked) -> Explanation {
+        Explanation::of(self, asked)
+    }
+
+    /// Where the hours of the windows hold that matter for a host where it is met.
+    pub fn zone_for(&self, host: IpAddr, met: Met) -> jiff::tz::TimeZone {
+        let standing = self.standing(Mode::Monitor, jiff::Timestamp::UNIX_EPOCH);
+        let entry = standing.of(met, &super::model::to_mapped(host));
+        let policy = entry.map_or(usize::MAX, |(entry, _)| usize::from(entry.index));
+        self.policies.zone_of(policy)
     }
 
     /// What a file is, in a line: "gateway.toml: gateway with 2 interfaces, 1 policy over 4

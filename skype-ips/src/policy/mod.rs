@@ -21,11 +21,14 @@ pub use crate::toml_file::{
 pub use budget::{Budget, MTU};
 pub use compiled::Compiled;
 pub use config::{Config, FileSummary};
-pub use explain::{Covering, Explanation, Outcome, Setting};
+pub use explain::{
+    Asked, BudgetTold, Covering, Exempt, Explanation, Held, Outcome, Said, Setting, Told,
+    WindowState,
+};
 pub use gateway::{Failure, Gateway, Interface, Queues};
 pub use model::{MAX_PREFIXES, Open, Policy, PolicySet, from_mapped, mapped_prefix, to_mapped};
 pub use places::{Places, PolicyPlaces, RulePlaces, SubnetPlace, WindowPlaces};
-pub use read::{Pack, Snapshot, load, parse, restore};
+pub use read::{Pack, Snapshot, load, parse, reference, restore};
 pub use rule::{Rule, RuleKey, Rules};
 pub use standing::{Decided, Standing};
 pub use vocabulary::{

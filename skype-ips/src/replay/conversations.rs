@@ -370,6 +370,7 @@ mod tests {
             tcp_flags: 0,
             tcp_seq: 0,
             fragment,
+            ..Headers::default()
         }
     }
 

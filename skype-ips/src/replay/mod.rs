@@ -10,6 +10,7 @@ mod passage;
 mod proof;
 mod report;
 mod select;
+pub mod simulated;
 mod tunnels;
 
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -49,11 +49,11 @@ impl Gateway {
     }
 
     /// Forwards a packet: the side that it comes out on, and what it is then. `None`: nobody is
-    /// waiting for it.
+    /// waiting for it, or `see`, which is shown it at the inside interface, says that it doesn't pass.
     pub fn forward(
         &mut self,
         crossing: Crossing,
-        see: &mut dyn FnMut(Seen<'_>),
+        see: &mut dyn FnMut(Seen<'_>) -> bool,
     ) -> Option<(Side, Vec<u8>)> {
         let Crossing {
             side,
@@ -66,12 +66,12 @@ impl Gateway {
         let towards = inside(header.destination.ip());
         if outbound {
             let translated = inside(header.source.ip()).is_some_and(|(_, translated)| *translated);
-            see(Seen {
+            let passes = see(Seen {
                 outbound,
                 packet: &packet,
                 ground,
             });
-            if !hop(&mut packet) {
+            if !passes || !hop(&mut packet) {
                 return None;
             }
             if towards.is_some() {
@@ -93,11 +93,11 @@ impl Gateway {
         if !ours && towards.is_none() {
             return None;
         }
-        see(Seen {
+        let passes = see(Seen {
             outbound,
             packet: &packet,
             ground,
         });
-        Some((Side::Inside, packet))
+        passes.then_some((Side::Inside, packet))
     }
 }

@@ -70,13 +70,40 @@ impl Schedule {
     }
 }
 
+/// What is to become of a packet at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    Passes,
+    /// It ends there.
+    Dropped,
+    /// It goes on, and with it all is over.
+    Ends,
+}
+
 /// Plays until `until`. `see` is shown what the gateway's inside interface sees, with the time, and
 /// may end it by returning `false`. Returns [`Gateway::unexpected`].
 pub fn play(
     world: &mut World<dyn Party>,
-    mut schedule: Schedule,
+    schedule: Schedule,
     until: Instant,
     see: &mut dyn FnMut(Instant, Seen<'_>) -> bool,
+) -> BTreeMap<Ground, u64> {
+    play_judged(world, schedule, until, &mut |_, now, seen| {
+        if see(now, seen) {
+            Fate::Passes
+        } else {
+            Fate::Ends
+        }
+    })
+}
+
+/// As [`play`], with a gateway that lets through what `judge` says; it is shown the world as well.
+pub fn play_judged(
+    world: &mut World<dyn Party>,
+    mut schedule: Schedule,
+    until: Instant,
+    judge: &mut dyn FnMut(&World<dyn Party>, Instant, Seen<'_>) -> Fate,
 ) -> BTreeMap<Ground, u64> {
     let mut gateway = Gateway::new(world);
     let mut go_on = true;
@@ -87,7 +114,11 @@ pub fn play(
         }
         for crossing in world.take_crossing() {
             let now = world.now();
-            let out = gateway.forward(crossing, &mut |seen| go_on &= see(now, seen));
+            let out = gateway.forward(crossing, &mut |seen| {
+                let fate = judge(world, now, seen);
+                go_on &= fate != Fate::Ends;
+                fate != Fate::Dropped
+            });
             if let Some((side, packet)) = out {
                 world.arrived(side, packet);
             }

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use skype_ips::control::blocking;
 use tempfile::TempDir;
 
@@ -53,17 +54,29 @@ pub(crate) struct Daemon {
     folder: TempDir,
 }
 
+/// Writes the configuration in one step, as an editor does.
+fn write(folder: &TempDir, config: &str) -> PathBuf {
+    let (file, next) = (
+        folder.path().join("gateway.toml"),
+        folder.path().join("next"),
+    );
+    std::fs::write(&next, config).expect("a writable folder");
+    std::fs::rename(&next, &file).expect("the same folder");
+    file
+}
+
 /// The command line of a daemon, for tests that expect it to refuse.
 pub(crate) fn command(net: &Net, folder: &TempDir, config: &str, arguments: &[&str]) -> Command {
-    let file = folder.path().join("gateway.toml");
-    std::fs::write(&file, config).expect("a writable folder");
+    let file = write(folder, config);
     let mut command = Command::new(env!("CARGO_BIN_EXE_skype-ips"));
     command
         .arg("run")
         .arg("--config")
         .arg(file)
         .arg("--run-dir")
-        .arg(folder.path());
+        .arg(folder.path())
+        .arg("--state-dir")
+        .arg(folder.path().join("state"));
     if !arguments.contains(&"--instance") {
         command.args(["--instance", "test"]);
     }
@@ -150,14 +163,39 @@ impl Daemon {
     }
 
     pub(crate) fn bypass(&self, on: bool) {
-        blocking::bypass(&self.socket(), on, None).expect("the daemon answers");
+        self.post("/v1/bypass", &json!({ "on": on }))
+            .expect("the daemon answers");
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        blocking::get(&self.socket(), path).expect("the daemon answers")
+    }
+
+    /// Asks for a change; the error is what the daemon says.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        blocking::post(&self.socket(), path, body).map_err(|error| error.to_string())
+    }
+
+    /// Writes the configuration anew, in the place of the one that it was started with.
+    pub(crate) fn write(&self, config: &str) {
+        write(&self.folder, config);
+    }
+
+    /// Runs a subcommand about this daemon.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skype-ips"));
+        command.args(arguments);
+        command
+            .args(["--instance", "test", "--run-dir"])
+            .arg(self.folder.path());
+        command.output().expect("the binary was built")
     }
 
     pub(crate) fn folder(&self) -> &TempDir {
         &self.folder
     }
 
-    fn socket(&self) -> std::path::PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("test/control.sock")
     }
 
@@ -232,6 +270,14 @@ fn listed(net: &Net, folder: &TempDir) -> Vec<String> {
             .lines()
             .map(|line| format!("queue {line}")),
     );
+    if folder
+        .path()
+        .join("state")
+        .read_dir()
+        .is_ok_and(|mut kept| kept.next().is_some())
+    {
+        found.push("its state".to_owned());
+    }
     if folder.path().join("test").exists() {
         found.push("its folder".to_owned());
     }

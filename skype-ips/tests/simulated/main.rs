@@ -8,4 +8,5 @@ mod dropped;
 mod found;
 mod goals;
 mod played;
+mod roles;
 mod tshark;

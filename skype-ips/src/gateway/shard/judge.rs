@@ -4,9 +4,11 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use skype_ips_common::gate::{self, Outcome, Side, Tables as _};
-use skype_ips_common::layout::{ActionEntry, FlowKey, INBOUND, Met, OUTBOUND, TCP, Verdict, kind};
+use skype_ips_common::layout::{
+    ActionEntry, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, TCP, Verdict, flag, kind,
+};
 use skype_ips_common::mark::{Code, Field};
-use skype_ips_common::parse::{Fragment, Headers, Link, Slice, headers};
+use skype_ips_common::parse::{self, Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
 
 use super::Shard;
@@ -30,9 +32,15 @@ struct Queued<'a> {
     side: Side,
     /// Whether it goes to another inside host.
     stays_inside: bool,
+    /// Packets on the wire that it stands for.
+    segments: u32,
     zone: u16,
+    /// Where the inside host was met.
+    met: Met,
     /// The code in its mark.
     code: Code,
+    /// Whether nothing is enforced for now.
+    bypass: bool,
     now: u64,
 }
 
@@ -58,18 +66,29 @@ enum Fate {
 impl<Q: Queue> Shard<Q> {
     pub(super) fn judge(&mut self, packet: &Q::Packet) -> QueueVerdict {
         let (field, mark) = (self.shared.field, packet.mark());
-        let is_inside = |interface| self.shared.inside.contains(&interface);
-        let arrived_on = packet.arrived_on();
+        let interfaces = [packet.arrived_on(), packet.leaves_through()];
+        let is_inside = interfaces.map(|interface| self.shared.inside.contains(&interface));
+        let [from, to] = interfaces.map(|interface| {
+            let place = self.shared.places.get(&interface);
+            place.copied().unwrap_or_default()
+        });
         let queued = Queued {
             bytes: packet.payload(),
-            side: if is_inside(arrived_on) {
+            side: if is_inside[0] {
                 Side::InsideIngress
             } else {
                 Side::Inbound
             },
-            stays_inside: is_inside(arrived_on) && is_inside(packet.leaves_through()),
-            zone: self.shared.zones.get(&arrived_on).copied().unwrap_or(0),
+            stays_inside: is_inside == [true, true],
+            segments: if packet.is_super_packet() {
+                segments(packet.payload(), from.mtu)
+            } else {
+                1
+            },
+            zone: from.zone,
+            met: if is_inside[0] { from.met } else { to.met },
             code: field.read(mark),
+            bypass: self.shared.bypass(),
             now: clock::monotonic(),
         };
         let mut fate = match self.choose(&queued) {
@@ -80,7 +99,7 @@ impl<Q: Queue> Shard<Q> {
             }
         };
         if queued.stays_inside && matches!(fate, Fate::Accept(_) | Fate::Known(..)) {
-            fate = self.ask_for_receiver(&queued, fate);
+            fate = self.ask_for_receiver(&queued, to.met, fate);
         }
         match fate {
             Fate::Accept(code) => QueueVerdict::Accept(field.write(mark, code)),
@@ -149,13 +168,10 @@ impl<Q: Queue> Shard<Q> {
             }
             Gate::User(gate) => lock(gate),
         };
-        let outcome = gate.judge(queued, queued.side);
+        let outcome = gate.judge(queued, queued.side, queued.met);
         let UserGate { tables, work, .. } = &mut *gate;
         let key = *work.key();
         match outcome {
-            Outcome::Drop | Outcome::Pass(Code::Reject) if self.shared.bypass() => {
-                Break(Fate::Accept(Code::Pass))
-            }
             Outcome::Drop => Break(Fate::Drop),
             Outcome::Pass(Code::Reject) => Break(Fate::Reject),
             Outcome::Pass(Code::Inspect(_)) => Continue((key, *work.headers())),
@@ -163,27 +179,32 @@ impl<Q: Queue> Shard<Q> {
                 let seen = tables
                     .flow_state(&key)
                     .map_or(0, |flow| flow.packets[0] + flow.packets[1]);
-                let judged = seen >= UNCLASSIFIED_LIMIT && !may_be_skype(tables, &key);
-                Break(Fate::Accept(if judged { Code::Judged } else { Code::Pass }))
+                let entry = *work.entry();
+                let polices = entry != ActionEntry::default() || may_be_skype(tables, &key);
+                let judged = seen >= UNCLASSIFIED_LIMIT && !polices;
+                let code = if judged { Code::Judged } else { Code::Pass };
+                Break(Fate::Known(code, entry))
             }
         }
     }
 
     /// What the policy of the inside host that receives says; the kernel's gate asks it where the
     /// packet leaves.
-    fn ask_for_receiver(&mut self, queued: &Queued<'_>, fate: Fate) -> Fate {
+    fn ask_for_receiver(&mut self, queued: &Queued<'_>, met: Met, fate: Fate) -> Fate {
         let Gate::User(gate) = &self.gate else {
             return fate;
         };
         let mut gate = lock(gate);
-        let outcome = gate.judge(queued, Side::InsideEgress);
+        let outcome = gate.judge(queued, Side::InsideEgress, met);
+        if outcome == Outcome::Drop {
+            return Fate::Drop;
+        }
         let UserGate { tables, work, .. } = &mut *gate;
-        match (outcome, fate) {
-            (Outcome::Drop, _) if !self.shared.bypass() => Fate::Drop,
-            (_, Fate::Accept(Code::Judged)) if may_be_skype(tables, work.key()) => {
-                Fate::Accept(Code::Pass)
+        match fate {
+            Fate::Known(Code::Judged, entry) if may_be_skype(tables, work.key()) => {
+                Fate::Known(Code::Pass, entry)
             }
-            (_, fate) => fate,
+            fate => fate,
         }
     }
 
@@ -296,19 +317,65 @@ impl<Q: Queue> Shard<Q> {
 
 impl UserGate {
     /// Judges a packet as one that is met at `side`.
-    fn judge(&mut self, queued: &Queued<'_>, side: Side) -> Outcome {
+    fn judge(&mut self, queued: &Queued<'_>, side: Side, met: Met) -> Outcome {
+        let config = GateConfig {
+            flags: self.config.flags
+                | self.tables.flags()
+                | u32::from(queued.bypass) * flag::BYPASS,
+            ..self.config
+        };
+        let packet = Segmented {
+            head: Slice::new(queued.bytes),
+            segments: queued.segments,
+        };
+        let (tables, work) = (&mut self.tables, &mut self.work);
+        let (zone, now) = (queued.zone, queued.now);
         gate::judge(
-            &Slice::new(queued.bytes),
+            &packet,
             Link::Raw,
             side,
-            queued.zone,
-            Met::default(),
-            queued.now,
-            &self.config,
-            &mut self.tables,
-            &mut self.work,
+            zone,
+            met,
+            now,
+            &config,
+            tables,
+            work,
         )
     }
+}
+
+/// A packet that may stand for several on the wire.
+struct Segmented<'a> {
+    head: Slice<'a>,
+    segments: u32,
+}
+
+impl parse::Packet for Segmented<'_> {
+    fn len(&self) -> u32 {
+        self.head.len()
+    }
+
+    fn u16(&self, offset: u32) -> Option<u16> {
+        self.head.u16(offset)
+    }
+
+    fn u32(&self, offset: u32) -> Option<u32> {
+        self.head.u32(offset)
+    }
+
+    fn segments(&self) -> u32 {
+        self.segments
+    }
+}
+
+/// How many packets on the wire a super-packet stands for. The queue doesn't say, so as few as an
+/// interface of this MTU can have received: senders fill their packets.
+fn segments(packet: &[u8], mtu: u32) -> u32 {
+    let Ok(headers) = headers(&Slice::new(packet), Link::Raw) else {
+        return 1;
+    };
+    let room = mtu.saturating_sub(headers.payload_offset).max(1);
+    headers.payload_len.div_ceil(room).max(2)
 }
 
 /// Whether the gate has to see all of a flow: policies have a say in what is or may be Skype's, and

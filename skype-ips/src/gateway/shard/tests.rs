@@ -59,6 +59,10 @@ impl QueuedPacket for MemoryPacket {
             OUTSIDE
         }
     }
+
+    fn is_super_packet(&self) -> bool {
+        self.bytes.len() > 1500
+    }
 }
 
 impl Queue for MemoryQueue {
@@ -108,7 +112,7 @@ fn shared_with(config: Config, mode: Mode, conntrack: bool) -> Arc<Shared> {
         failure: crate::policy::Failure::default(),
         conntrack,
         inside: HashSet::from([INSIDE]),
-        zones: HashMap::new(),
+        places: HashMap::new(),
         first_queue: 0,
         counters: vec![ShardCounters::default()],
         public_addresses: Vec::new(),

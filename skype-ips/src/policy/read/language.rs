@@ -74,6 +74,11 @@ pub(super) const FILE: Grammar = Grammar {
     later: &["detection", "host-prefix-v6", "host-timeout", "telemetry"],
 };
 
+/// Keys of the file that policy files have.
+pub(super) const POLICY_FILE_KEYS: &[&Key] = &[
+    &VERSION, &INCLUDE, &TIMEZONE, &EXEMPT, &GROUPS, &BUDGET, &POLICY,
+];
+
 /// Keys of the file that only the gateway's own file may have.
 pub(super) const GATEWAY_KEYS: &[&Key] = &[
     &MODE,
@@ -182,6 +187,7 @@ const TABLES: &[&Grammar] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Class, Role};
 
     #[test]
     fn no_word_is_both_read_and_refused() {
@@ -193,25 +199,33 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_describes_every_key() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-        let reference = std::fs::read_to_string(path).expect("docs/configuration.md is there");
+    fn the_references_describe_every_key() {
+        let read = |name: &str| {
+            let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).expect("the reference is there")
+        };
+        let references = [read("configuration.md"), read("policy.md")];
+        let has = |text: &str| references.iter().any(|reference| reference.contains(text));
         for table in TABLES {
             let heading = format!("# `{}`", table.header);
-            assert!(
-                table.header.is_empty() || reference.contains(&heading),
-                "{heading}"
-            );
+            assert!(!table.header.starts_with('[') || has(&heading), "{heading}");
             for key in table.keys {
                 let row = format!("| `{}` |", key.name);
-                assert!(reference.contains(&row) || key.is_table(), "no row {row:?}");
+                assert!(has(&row) || key.is_table(), "no row {row:?}");
             }
             for word in table.later {
-                assert!(
-                    reference.contains(&format!("`{word}`")),
-                    "{word} isn't listed"
-                );
+                assert!(has(&format!("`{word}`")), "{word} isn't listed");
             }
+        }
+    }
+
+    #[test]
+    fn roles_and_classes_are_keys_of_their_own_names() {
+        for role in Role::ALL {
+            assert_eq!(of_role(*role).name, role.word());
+        }
+        for class in Class::ALL {
+            assert_eq!(of_class(*class).name, class.word());
         }
     }
 }

@@ -10,6 +10,7 @@ mod packs;
 mod policies;
 mod policy_tables;
 mod prefixes;
+mod reference;
 mod rules;
 mod snapshot;
 mod subnet;
@@ -36,6 +37,7 @@ use groups::Groups;
 use language::{EXEMPT, FILE, GATEWAY_KEYS, LANGUAGE, PACK, POLICY, TIMEZONE, WINDOW};
 pub use packs::Pack;
 use policies::{Known, Policies};
+pub use reference::reference;
 pub use snapshot::Snapshot;
 
 /// Reads a configuration from files and those that they include.
@@ -246,7 +248,7 @@ impl Whole {
     fn size(&self, policies: &[(Policy, PolicyPlaces)]) -> usize {
         let mut places = HashSet::new();
         for (policy, _) in policies {
-            places.extend(policy.vlans.iter().map(|vlan| vlan.to_string()));
+            places.extend(policy.vlans.iter().map(|vlan| format!("VLAN {vlan}")));
             places.extend(policy.interfaces.iter().cloned());
         }
         let exempt = self

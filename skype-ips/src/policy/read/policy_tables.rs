@@ -23,7 +23,7 @@ keys! {
         "unique in the configuration. What a bucket has used outlives a reload as long as the name does";
     RATE = "rate", "rate = \"4 KB/s\"", Text("`\"8 bit/s\"` to `\"100 Gbit/s\"`; `B/s`, `KB/s`, `MB/s`, `bit/s`, `kbit/s`, `Mbit/s`, `Gbit/s`"), "required",
         "what passes in the long run, bytes of IP packets as they are on the wire. 1 KB is 1000 bytes";
-    BURST = "burst", "burst = \"6 KB\"", Text("from `\"1500 B\"`; `B`, `KB`, `MB`, `GB`"), "3000 B, or half a second of the rate if that is more",
+    BURST = "burst", "burst = \"6 KB\"", Text("from `\"1500 B\"`; `B`, `KB`, `MB`, `GB`"), "half a second of the rate, but under 12 KB/s 3000 B and a quarter of a second",
         "what may pass at once after a pause; at least one packet of 1500 bytes, or large packets never had room";
     SCOPE = "scope", "scope = \"host\"", Values::of::<Scope>(), "`\"host\"`",
         "what has a bucket of its own: each flow; each session (both legs of a relay's together, else the flow); each inside host; each prefix of a policy; each policy";

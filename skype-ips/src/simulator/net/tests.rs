@@ -132,6 +132,7 @@ impl Net {
                 let mut see = |seen: crate::simulator::gateway::Seen<'_>| {
                     let header = Header::read(seen.packet).expect("a packet");
                     self.seen.push((header, seen.ground));
+                    true
                 };
                 if let Some((side, packet)) = self.gateway.forward(crossing, &mut see) {
                     self.world.arrived(side, packet);

@@ -228,7 +228,10 @@ impl Net {
                 if (self.dropped)(now, &header, crossing.ground) {
                     continue;
                 }
-                let mut see = |seen: Seen<'_>| self.seen.push((now, seen.packet.to_vec()));
+                let mut see = |seen: Seen<'_>| {
+                    self.seen.push((now, seen.packet.to_vec()));
+                    true
+                };
                 if let Some((side, packet)) = gateway.forward(crossing, &mut see) {
                     self.world.arrived(side, packet);
                 }
