@@ -136,7 +136,7 @@ name = "p"
 subnets = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
 default = { throttle = ["wide", "session"] }
 login = "reject"
-ambiguous = "reject"
+ambiguous = "drop"
 listening-port = { action = "drop", ports = [22, 135, 445, 3389, 8080] }
 only-via = { proxies = ["192.0.2.1:1080"], action = "alert" }
 "#;
