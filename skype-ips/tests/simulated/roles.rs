@@ -69,7 +69,7 @@ fn load(name: &str) -> Scenario {
 struct Truth {
     /// When each session of its began to be carried.
     sessions: Vec<Duration>,
-    /// Outside hosts that came by themselves and were answered.
+    /// Outside clients that came by themselves, and those of them that were answered.
     came: BTreeSet<IpAddr>,
     answered: BTreeSet<IpAddr>,
     /// When the sixth was.
@@ -84,6 +84,11 @@ fn play(name: &str, seed: u64) -> Came {
     let addresses: BTreeMap<IpAddr, usize> = servers
         .map(|(party, _)| (IpAddr::V4(scenario.parties[party].address), party))
         .collect();
+    let others = scenario
+        .parties
+        .iter()
+        .filter(|one| one.kind != scenario::Kind::Client);
+    let others = others.map(|one| IpAddr::V4(one.address)).collect();
     let mut truths: BTreeMap<IpAddr, Truth> = BTreeMap::new();
     for address in addresses.keys() {
         truths.insert(*address, Truth::default());
@@ -101,7 +106,7 @@ fn play(name: &str, seed: u64) -> Came {
                 truth.sessions.resize(carried as usize, now);
             }
         }
-        note(&mut truths, now, &seen);
+        note(&mut truths, &others, now, &seen);
     };
     gateway.play(&scenario, seed, &mut see);
     let report = gateway.finish();
@@ -174,8 +179,13 @@ fn is_inside(scenario: &Scenario, party: usize) -> bool {
     network.side == scenario::Side::Inside
 }
 
-/// Notes who comes to a super node, and whom it answers.
-fn note(truths: &mut BTreeMap<IpAddr, Truth>, now: Duration, seen: &Seen<'_>) {
+/// Notes which clients come to a super node, and whom of them it answers; `others` are none.
+fn note(
+    truths: &mut BTreeMap<IpAddr, Truth>,
+    others: &BTreeSet<IpAddr>,
+    now: Duration,
+    seen: &Seen<'_>,
+) {
     let Some(header) = Header::read(seen.packet) else {
         return;
     };
@@ -185,7 +195,10 @@ fn note(truths: &mut BTreeMap<IpAddr, Truth>, now: Duration, seen: &Seen<'_>) {
     } else {
         [ends[1], ends[0]]
     };
-    let Some(truth) = truths.get_mut(&inside) else {
+    let Some(truth) = truths
+        .get_mut(&inside)
+        .filter(|_| !others.contains(&outside))
+    else {
         return;
     };
     if !seen.outbound && !truth.answered.contains(&outside) {
