@@ -10,5 +10,6 @@ mod memory;
 mod names;
 mod never_and_always;
 mod proxies;
+mod roles;
 mod support;
 mod vectors;

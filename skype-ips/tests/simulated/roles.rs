@@ -312,3 +312,15 @@ fn every_role_is_found_in_time_and_nobody_is_accused() {
     println!("{table}");
     assert!(wrong.is_empty(), "{table}{}", wrong.join("\n"));
 }
+
+/// Seeds on which no bound was tuned.
+const REPORTED: std::ops::RangeInclusive<u64> = 1001..=1200;
+
+/// `cargo xtask eval --roles` prints what is between the marks.
+#[test]
+#[ignore = "takes minutes, and a release build"]
+fn two_hundred_seeds_of_each_scenario() {
+    let (table, wrong) = table(&all(&PLAYED, REPORTED));
+    println!("roles begin\n{table}roles end");
+    assert!(wrong.is_empty(), "{table}{}", wrong.join("\n"));
+}

@@ -8,26 +8,42 @@ use crate::workspace;
 
 /// The document, from the workspace's folder.
 const DOCUMENT: &str = "docs/accuracy.md";
-const BEGIN: &str = "<!-- eval: begin; `cargo xtask eval --write-docs` writes what follows -->";
-const END: &str = "<!-- eval: end -->";
+/// A place in it: the lines before and after a report.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    begin: &'static str,
+    end: &'static str,
+}
+
+/// What was found in captures.
+pub(super) const CAPTURES: Section = Section {
+    begin: "<!-- eval: begin; `cargo xtask eval --write-docs` writes what follows -->",
+    end: "<!-- eval: end -->",
+};
+/// Which roles were found in simulated traffic.
+pub(super) const ROLES: Section = Section {
+    begin: "<!-- roles: begin; `cargo xtask eval --roles --write-docs` writes what follows -->",
+    end: "<!-- roles: end -->",
+};
 
 /// Puts the report into the document, in place of the one that is there.
-pub(super) fn write(report: &str) -> Result<()> {
+pub(super) fn write(section: Section, report: &str) -> Result<()> {
     let path = workspace::root().join(DOCUMENT);
     let document = fs::read_to_string(&path).context(DOCUMENT)?;
-    let document = replaced(&document, report)
-        .with_context(|| format!("{DOCUMENT} has no line `{BEGIN}` with `{END}` after it"))?;
+    let Section { begin, end } = section;
+    let document = replaced(section, &document, report)
+        .with_context(|| format!("{DOCUMENT} has no line `{begin}` with `{end}` after it"))?;
     fs::write(&path, document).context(DOCUMENT)?;
     eprintln!("wrote {DOCUMENT}");
     Ok(())
 }
 
-fn replaced(document: &str, report: &str) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
+fn replaced(Section { begin, end }: Section, document: &str, report: &str) -> Option<String> {
+    let (before, rest) = document.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
     let report = report.trim_end();
     Some(format!(
-        "{before}{BEGIN}\n\n```text\n{report}\n```\n\n{END}{after}"
+        "{before}{begin}\n\n```text\n{report}\n```\n\n{end}{after}"
     ))
 }
 
@@ -37,13 +53,16 @@ mod tests {
 
     #[test]
     fn what_is_between_the_marks_is_replaced() {
-        let old = format!("# A\n\n{BEGIN}\nold\n{END}\n\n## B\n");
-        let new = replaced(&old, "new\n").expect("both marks");
-        assert_eq!(
-            new,
-            format!("# A\n\n{BEGIN}\n\n```text\nnew\n```\n\n{END}\n\n## B\n")
-        );
-        assert_eq!(replaced(&new, "new"), Some(new.clone()));
-        assert_eq!(replaced("# A\n", "new"), None);
+        for section in [CAPTURES, ROLES] {
+            let Section { begin, end } = section;
+            let old = format!("# A\n\n{begin}\nold\n{end}\n\n## B\n");
+            let new = replaced(section, &old, "new\n").expect("both marks");
+            assert_eq!(
+                new,
+                format!("# A\n\n{begin}\n\n```text\nnew\n```\n\n{end}\n\n## B\n")
+            );
+            assert_eq!(replaced(section, &new, "new"), Some(new.clone()));
+            assert_eq!(replaced(section, "# A\n", "new"), None);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod misses;
 mod ndpi;
 mod replay;
 mod report;
+mod roles;
 mod score;
 
 use std::io::{self, Write as _};
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// Build skype-ips with optimisation
     #[arg(long)]
     release: bool,
+
+    /// Measure instead which roles of hosts are found in simulated traffic, and how soon
+    #[arg(long, conflicts_with_all = ["dir", "json", "inside", "no_install", "release"])]
+    roles: bool,
 
     /// Put the report into docs/accuracy.md
     #[arg(long)]
@@ -123,6 +128,9 @@ impl Evaluation {
 
 /// Runs `cargo xtask eval`.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.roles {
+        return roles::run(args.write_docs);
+    }
     let folder = match &args.dir {
         Some(folder) => folder.clone(),
         None => workspace::captures().ok_or_else(|| {
@@ -149,7 +157,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         print(&report)?;
     }
     if args.write_docs {
-        docs::write(&report)?;
+        docs::write(docs::CAPTURES, &report)?;
     }
     let all = evaluation.files.len();
     let complete = evaluation.files.iter().filter(|file| file.complete);

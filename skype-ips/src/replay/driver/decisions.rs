@@ -134,7 +134,12 @@ impl Driver {
                 None
             }
             Subject::Endpoint(key) => {
-                let endpoint = self.proved_endpoint(&key);
+                let before = self.known.get(&key).map(|proof| &self.proofs[*proof]);
+                let endpoint = match before.and_then(|proof| proof.endpoint) {
+                    // What it had to show was told when it was proved; this is its role.
+                    Some(endpoint) => endpoint,
+                    None => self.proved_endpoint(&key),
+                };
                 let index = self.proofs.len();
                 self.known.insert(key, index);
                 self.of_endpoints.entry(key).or_default().push(index);
