@@ -172,6 +172,20 @@ impl Net {
             .expect("a route");
     }
 
+    /// Sends `count` probes of as many flows at once, and waits for no answer.
+    pub(crate) fn flood(&self, count: u16) {
+        for number in 0..count {
+            let socket = self
+                .inside
+                .run(|| UdpSocket::bind((INSIDE_HOST, 40_000 + number)))
+                .expect("a free port");
+            let datagram = probe(u32::from(number), 0x1234_5678);
+            socket
+                .send_to(&datagram, (OUTSIDE_HOST, 7000))
+                .expect("a route");
+        }
+    }
+
     /// Sends `count` datagrams that are nothing special, and says how many were answered.
     pub(crate) fn plain(&self, count: u32) -> usize {
         let socket = self

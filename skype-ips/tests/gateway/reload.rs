@@ -329,6 +329,32 @@ fn a_reload_that_costs_packets_goes_back_at_once() {
 }
 
 #[test]
+fn packets_that_a_full_queue_lets_pass_are_lost_too() {
+    for hook in ["tc", "off"] {
+        let Some(net) = Net::build() else { return };
+        let config = CONFIG.replace("[queues]", "[queues]\nlength = 1");
+        let daemon = Daemon::start(&net, &config, &["--hook", hook]);
+        daemon.write(&(config.clone() + "# another version\n"));
+        let body = json!({ "confirm_within_seconds": 3600, "max_lost": 5 });
+        daemon.post("/v1/reload", &body).expect("a good file");
+        let lost = |status: &Value| status["confirm"]["lost"].as_u64();
+        assert_eq!(lost(&daemon.status()), Some(0), "hook {hook}");
+        // More than a daemon takes out of a queue of one, before its heartbeat is old.
+        daemon.signal(libc::SIGSTOP);
+        net.flood(50);
+        daemon.signal(libc::SIGCONT);
+        let taken_back = |status: &Value| status["confirm"]["state"] == "taken-back";
+        let status = until(&daemon, A_WHILE, taken_back);
+        let why = status["confirm"]["why"].as_str();
+        assert!(
+            why.is_some_and(|why| why.contains("lost")),
+            "hook {hook}: {status}"
+        );
+        daemon.stop();
+    }
+}
+
+#[test]
 fn a_restart_keeps_the_promise_to_go_back() {
     let Some(net) = Net::build() else { return };
     let start = |folder, config: &str| Daemon::start_in(&net, folder, config, &["--hook", "tc"]);
