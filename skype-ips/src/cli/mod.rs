@@ -11,7 +11,6 @@ pub mod cleanup;
 pub mod confirm;
 #[cfg(target_os = "linux")]
 pub mod exempt;
-pub mod export;
 #[cfg(target_os = "linux")]
 pub mod explain;
 pub mod export;
