@@ -34,6 +34,9 @@ struct Throttle {
     #[arg(long, value_name = "N", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=100))]
     repeat: u64,
+    /// Build skype-ips with optimisation; the kernel program that is measured is the same
+    #[arg(long)]
+    release: bool,
     /// Install nothing; name what is missing and exit with 4
     #[arg(long)]
     no_install: bool,
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     setup::for_benching(Install::unless(args.no_install))?;
     let repeat = args.repeat.to_string();
+    let profile = if args.release { "bench" } else { "dev" };
     let arguments = ["--bench", "throttle", "--", "--repeat", &repeat];
     eprintln!(
         "measuring for {} seconds, after the build",
@@ -56,7 +60,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     );
     let output = process::output(
         machine::privileged_cargo()
-            .args(["bench", "--locked", "--package", "skype-ips"])
+            .args([
+                "bench",
+                "--locked",
+                "--package",
+                "skype-ips",
+                "--profile",
+                profile,
+            ])
             .args(arguments)
             .current_dir(workspace::root()),
     )?;
