@@ -5,8 +5,6 @@ mod throttle;
 
 use std::process::Command;
 
-use serde_json::json;
-
 use crate::failure::Failure;
 use crate::setup::{self, Install};
 use crate::{machine, process, workspace};
@@ -74,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let lines = throttle::judge(&output)?;
     if args.json {
         for line in &lines {
-            println!("{}", json!(line));
+            println!("{}", serde_json::to_string(line).map_err(Failure::failed)?);
         }
     } else {
         print!("{}\n{}", machine_line(), figures::table(&lines));
