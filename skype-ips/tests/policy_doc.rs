@@ -494,3 +494,57 @@ fn the_command_shows_what_the_document_says() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+/// A flow that meets a restriction, or none, and goes to a proxy unless that is the restriction.
+fn meeting(host: &'static str, restriction: Option<Restriction>) -> Flow {
+    Flow {
+        protocol: match restriction {
+            Some(Restriction::Udp) => UDP,
+            _ => TCP,
+        },
+        called: restriction == Some(Restriction::ListeningPort),
+        outside: match restriction {
+            Some(Restriction::OnlyVia) => "198.51.100.9:443",
+            _ => "203.0.113.80:1080",
+        },
+        ..of(host)
+    }
+}
+
+#[test]
+fn what_is_explained_is_what_is_done() {
+    let hosts = [
+        STUDENT,
+        OFFICE,
+        LAB,
+        "10.30.0.20",
+        "10.50.3.4",
+        "2001:db8:20::1",
+    ];
+    for time in [TUESDAY_NOON, TUESDAY_EVENING] {
+        let standing = at(time);
+        let at: jiff::Zoned = time.parse().expect("a time");
+        for host in hosts {
+            let shown = campus().explain_at(policy::Asked {
+                host: host.parse().expect("an address"),
+                met: Met::default(),
+                at: at.timestamp(),
+            });
+            let covering = shown.policy.expect("a policy");
+            assert_eq!(covering.rules.len() % 24, 0);
+            for told in covering.rules {
+                let flow = meeting(host, told.restriction);
+                let (action, budgets) = flow.done(&standing, told.role, told.class);
+                let names = told.budgets.iter().map(|budget| budget.name.clone());
+                let said = (told.action, names.collect::<Vec<_>>());
+                assert_eq!(
+                    said,
+                    (action, budgets),
+                    "{host} {time} {} {}",
+                    told.role,
+                    told.class
+                );
+            }
+        }
+    }
+}

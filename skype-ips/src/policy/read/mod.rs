@@ -248,7 +248,7 @@ impl Whole {
     fn size(&self, policies: &[(Policy, PolicyPlaces)]) -> usize {
         let mut places = HashSet::new();
         for (policy, _) in policies {
-            places.extend(policy.vlans.iter().map(|vlan| vlan.to_string()));
+            places.extend(policy.vlans.iter().map(|vlan| format!("VLAN {vlan}")));
             places.extend(policy.interfaces.iter().cloned());
         }
         let exempt = self
