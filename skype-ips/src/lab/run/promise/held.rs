@@ -227,11 +227,14 @@ fn stopped(strands: &[&Strand<'_>], all: &[Strand<'_>]) -> (String, bool) {
             bytes(late.out_bytes)
         )
     } else {
+        let rest = match before.packets - before.out + late.packets {
+            0 => "none later".to_owned(),
+            rest => format!("then nothing of {rest} packets"),
+        };
         format!(
-            "{} came through, the last {} after its start, then nothing of {} packets",
+            "{} came through, the last {} after its start, {rest}",
             bytes(before.out_bytes),
             seconds(last),
-            before.packets - before.out + late.packets
         )
     };
     if let Some((all, open)) = tries {
