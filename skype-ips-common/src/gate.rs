@@ -170,6 +170,7 @@ pub struct Work {
     session: u32,
     bucket: BucketKey,
     part: BucketKey,
+    charge: throttle::Charge,
     /// 1 if whoever passes first has opened the flow.
     unopened: u8,
 }
@@ -438,13 +439,12 @@ fn has_room<P: Packet, T: Tables>(
     work: &mut Work,
 ) -> bool {
     let segments = packet.segments();
-    let charge = throttle::Charge {
+    work.charge = throttle::Charge {
         now: tables.time_of_charge(now),
         bytes: work.headers.wire_bytes(segments),
         segments,
-        outbound: side.outbound(),
     };
-    throttle::charge(tables, policy, work, charge)
+    throttle::charge(tables, policy, work, side.outbound())
 }
 
 /// Where the inside host is met, as far as this side can tell.

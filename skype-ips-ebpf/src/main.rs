@@ -28,11 +28,9 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_xdp_adjust_meta}
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
-use skype_ips_common::layout::{
-    ActionEntry, GateConfig, Hook, Interface, TAG_DSCP_SHIFT, TAG_MAGIC, Tag, flag,
-};
+use skype_ips_common::layout::{GateConfig, Hook, Interface, TAG_DSCP_SHIFT, TAG_MAGIC, Tag, flag};
 use skype_ips_common::mark::Code;
-use skype_ips_common::parse::Link;
+use skype_ips_common::parse::{Link, network};
 
 use crate::extras::{mark_of_operator, set_dscp};
 use crate::packet::{Head, work};
@@ -112,7 +110,9 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
     };
     if let Some(tag) = tagged {
         let dscp = (tag.code >> TAG_DSCP_SHIFT) as u8;
-        set_dscp(&context, &head, link(interface), dscp);
+        if let Some(network) = network(&head, link(interface)) {
+            set_dscp(&context, &head, network.offset, dscp);
+        }
         return TC_ACT_UNSPEC;
     }
     let Some((work, word)) = work(hook) else {
@@ -133,7 +133,7 @@ pub fn skype_ips_ingress(context: TcContext) -> i32 {
         }
         Outcome::Pass(code) => {
             mark(&context, config, code);
-            apply(&context, &head, interface, config, work.entry());
+            apply(&context, &head, config, work);
             TC_ACT_UNSPEC
         }
     }
@@ -169,7 +169,7 @@ pub fn skype_ips_egress(context: TcContext) -> i32 {
             TC_ACT_SHOT
         }
         Outcome::Pass(_) => {
-            apply(&context, &head, interface, config, work.entry());
+            apply(&context, &head, config, work);
             TC_ACT_UNSPEC
         }
     }
@@ -177,16 +177,11 @@ pub fn skype_ips_egress(context: TcContext) -> i32 {
 
 /// Writes into a packet what its action asks for besides.
 #[inline(always)]
-fn apply(
-    context: &TcContext,
-    head: &Head,
-    interface: &Interface,
-    config: &GateConfig,
-    entry: &ActionEntry,
-) {
+fn apply(context: &TcContext, head: &Head, config: &GateConfig, work: &Work) {
+    let entry = work.entry();
     mark_of_operator(context, config, entry.mark, entry.mark_mask);
     if entry.dscp != 0 {
-        set_dscp(context, head, link(interface), entry.dscp);
+        set_dscp(context, head, work.headers().ip_offset, entry.dscp);
     }
 }
 

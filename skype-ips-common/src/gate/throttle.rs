@@ -5,8 +5,9 @@ use crate::layout::{
     BUDGETS_PER_ACTION, BucketKey, BudgetEntry, FlowKey, PolicyEntry, direction, scope,
 };
 
-/// What a packet costs.
-#[derive(Clone, Copy, Debug)]
+/// What a packet costs. It stays in memory, and each budget takes it from there: of a number that was
+/// compared the verifier knows more on one way than on the other, and would follow each to the end.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Charge {
     /// Time of the charge, nanoseconds of the gate's clock.
     pub(super) now: u64,
@@ -14,35 +15,39 @@ pub(super) struct Charge {
     pub(super) bytes: u32,
     /// Segments on the wire, from 1.
     pub(super) segments: u32,
-    /// Whether the inside host sends it.
-    pub(super) outbound: bool,
 }
 
-/// Whether all budgets of the action at hand have room for the packet, which they are charged then.
-/// Where one has none, none is charged.
+/// Whether all budgets of the action at hand have room for the packet (`work.charge`), which they are
+/// charged then. Where one has none, none is charged. `outbound` says that the inside host sends it.
 #[inline(always)]
 pub(super) fn charge<T: Tables>(
     tables: &mut T,
     policy: PolicyEntry,
     work: &mut Work,
-    charge: Charge,
+    outbound: bool,
 ) -> bool {
     let mut place = 0;
+    let mut refused = BUDGETS_PER_ACTION;
     while place < BUDGETS_PER_ACTION {
-        if let Some(budget) = budget_of(tables, policy, work, place, charge.outbound)
-            && !tables.charge(
-                &work.bucket,
-                part(work),
-                &budget,
-                charge.now,
-                charge.bytes,
-                charge.segments,
-            )
-        {
-            refund(tables, policy, work, place, charge);
-            return false;
+        let work = tables.again(work);
+        if let Some(budget) = budget_of(tables, policy, work, place, outbound) {
+            let Charge {
+                now,
+                bytes,
+                segments,
+            } = work.charge;
+            let (bucket, part) = (&work.bucket, part(work));
+            if !tables.charge(bucket, part, &budget, now, bytes, segments) {
+                refused = place;
+                break;
+            }
         }
         place += 1;
+    }
+    let refused = tables.forget(refused as u32) as usize;
+    if refused < BUDGETS_PER_ACTION {
+        refund(tables, policy, work, refused, outbound);
+        return false;
     }
     true
 }
@@ -54,14 +59,15 @@ fn refund<T: Tables>(
     policy: PolicyEntry,
     work: &mut Work,
     refused: usize,
-    charge: Charge,
+    outbound: bool,
 ) {
     let mut place = 0;
     while place < BUDGETS_PER_ACTION - 1 {
+        let work = tables.again(work);
         if place < refused
-            && let Some(budget) = budget_of(tables, policy, work, place, charge.outbound)
+            && let Some(budget) = budget_of(tables, policy, work, place, outbound)
         {
-            tables.refund(&work.bucket, part(work), &budget, charge.bytes);
+            tables.refund(&work.bucket, part(work), &budget, work.charge.bytes);
         }
         place += 1;
     }
