@@ -216,8 +216,9 @@ fn every_ready_policy_keeps_its_promises_in_every_ready_scenario() {
         let (mut promises, mut problems) = judged(scenario, reference, &played, &in_force);
         if !problems.is_empty() && played.behind.max(reference.behind) > TOO_LATE {
             tell(&format!(
-                "{} under {policy}: late, again by itself",
-                scenario.name
+                "{} under {policy} was late, again by itself: {}",
+                scenario.name,
+                problems.join("; ")
             ));
             let again = |policy| play(scenario, policy).expect("it was played before");
             let ((reference, _), (second, again)) = (again(None), again(Some(policy)));
