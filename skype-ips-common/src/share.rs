@@ -106,6 +106,20 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_next_finds_half_of_what_is_left() {
+        let budget = budget(50_000, 24_000);
+        let (mut hosts, mut full_at) = ([Host::default(); 3], 0);
+        let passed = hosts.each_mut().map(|host| {
+            let sent = (0..100).filter(|_| host.send(&mut full_at, SECOND, 1000, &budget));
+            sent.count()
+        });
+        assert_eq!(passed, [12, 6, 3]);
+        // Once the debt is paid, the first has as much again.
+        assert!(hosts[0].send(&mut full_at, 2 * SECOND, 1000, &budget));
+        assert!(hosts[0].held <= cost(1000, &budget));
+    }
+
+    #[test]
     fn a_flood_leaves_others_their_part() {
         let budget = budget(50_000, 25_000);
         let (mut flood, mut fair) = (Host::default(), [Host::default(); 4]);

@@ -115,7 +115,7 @@ fn budget_of<T: Tables>(
     let number = match budget.scope {
         scope::SESSION => work.session,
         scope::SUBNET => policy.subnet,
-        scope::POLICY => policy.index as u32,
+        scope::POLICY => u32::from(policy.index),
         _ => 0,
     };
     work.bucket.of.inside_port = (number >> 16) as u16;

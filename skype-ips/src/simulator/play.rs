@@ -98,12 +98,15 @@ pub fn play(
     })
 }
 
-/// As [`play`], with a gateway that lets through what `judge` says; it is shown the world as well.
+/// What says whether a packet passes; it is shown the world as well.
+pub type Judge<'a> = dyn FnMut(&World<dyn Party>, Instant, Seen<'_>) -> Fate + 'a;
+
+/// As [`play`], with a gateway that lets through what `judge` says.
 pub fn play_judged(
     world: &mut World<dyn Party>,
     mut schedule: Schedule,
     until: Instant,
-    judge: &mut dyn FnMut(&World<dyn Party>, Instant, Seen<'_>) -> Fate,
+    judge: &mut Judge<'_>,
 ) -> BTreeMap<Ground, u64> {
     let mut gateway = Gateway::new(world);
     let mut go_on = true;

@@ -198,8 +198,11 @@ fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
     let sockets = sockets(&net);
     let alone = under_load(&net, &sockets, || std::thread::sleep(SPAN));
     println!("without reloads: {alone:?}");
-    if alone.1.packets != alone.0 {
-        eprintln!("SKIPPED: this machine loses packets at that rate by itself: {alone:?}");
+    // A packet that is looked at in user space can be overtaken where the daemon gets no time.
+    if alone.1.packets != alone.0 || alone.1.out_of_order > 0 {
+        eprintln!(
+            "SKIPPED: this machine loses or reorders packets at that rate by itself: {alone:?}"
+        );
         daemon.stop();
         return;
     }

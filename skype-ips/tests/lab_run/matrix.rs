@@ -13,7 +13,7 @@ use skype_ips::lab::run::{
     DaemonOptions, InForce, Options, Played, Promise, Report, Run, Treatment, promises, run,
     run_under, untouched,
 };
-use skype_ips::simulator::scenario::{self, Scenario, build};
+use skype_ips::simulator::scenario::{self, Ready, Scenario, build};
 
 const POLICIES: [&str; 4] = ["ban", "campus", "monitor", "no-relay"];
 const SEED: u64 = 1;
@@ -182,7 +182,7 @@ const TOLD: [(&str, &str, &str, &str, &str); 10] = [
 fn every_ready_policy_keeps_its_promises_in_every_ready_scenario() {
     let begun = Instant::now();
     let ready = scenario::ready().iter();
-    let mut scenarios: Vec<Scenario> = ready.map(|ready| ready.scenario()).collect();
+    let mut scenarios: Vec<Scenario> = ready.map(Ready::scenario).collect();
     scenarios.sort_by_key(|scenario| std::cmp::Reverse(scenario.duration));
     let policies = || POLICIES.into_iter().map(Some).chain([None]);
     let jobs: Vec<Job> = (0..scenarios.len())

@@ -28,6 +28,16 @@ pub(super) struct Drawn {
     pub(super) over: f64,
 }
 
+/// What came through on the account of one bucket.
+struct Charged {
+    /// Bytes a second.
+    rate: f64,
+    /// Bytes.
+    burst: f64,
+    /// When each packet came out, and its bytes.
+    passages: Vec<(Instant, u32)>,
+}
+
 fn bucket(limit: &Limit, strand: &Strand<'_>, inbound: bool) -> Option<Bucket> {
     let budget = &limit.budget;
     // Of two inside hosts what one receives the other has sent.
@@ -56,7 +66,7 @@ pub(super) fn drawn(
     known: impl Fn(&Strand<'_>) -> Option<Instant>,
     behind: Duration,
 ) -> Drawn {
-    let mut packets: BTreeMap<Bucket, (f64, f64, Vec<(Instant, u32)>)> = BTreeMap::new();
+    let mut packets: BTreeMap<Bucket, Charged> = BTreeMap::new();
     let mut drawn = Drawn::default();
     let mut span: Option<(Instant, Instant)> = None;
     for strand in strands {
@@ -74,18 +84,23 @@ pub(super) fn drawn(
             for limit in &strand.decision.budgets {
                 if let Some(bucket) = bucket(limit, strand, passage.inbound) {
                     let budget = &limit.budget;
-                    let rate = budget.rate as f64 / 8.0;
-                    let all =
-                        packets
-                            .entry(bucket)
-                            .or_insert((rate, budget.burst as f64, Vec::new()));
-                    all.2.push((out, passage.len));
+                    let charged = packets.entry(bucket).or_insert_with(|| Charged {
+                        rate: budget.rate as f64 / 8.0,
+                        burst: budget.burst as f64,
+                        passages: Vec::new(),
+                    });
+                    charged.passages.push((out, passage.len));
                 }
             }
         }
     }
     drawn.time = span.map_or(Duration::ZERO, |(first, last)| last - first);
-    for (rate, burst, mut passages) in packets.into_values() {
+    for charged in packets.into_values() {
+        let Charged {
+            rate,
+            burst,
+            mut passages,
+        } = charged;
         passages.sort_unstable();
         let slack = rate * (SLACK + behind).as_secs_f64();
         let most = burst + MTU as f64 + slack;
