@@ -5,6 +5,7 @@ use super::*;
 /// Of line 4 of a file, a window of a policy whose `default` is an alert.
 #[rustfmt::skip] // one mistake a line
 const WINDOW_MISTAKES: &[Mistake] = &[
+    ("to = \"08:00\"\nhours = 1\ndefault = \"drop\"", 1, "unknown key `hours`", "`[[policy.window]]` are"),
     ("from = \"08:00\"\nto = \"08:00\"\ndefault = \"drop\"", 6, "closes when it opens", "\"24:00\""),
     ("from = \"18:00\"\nto = \"08:00\"\ndefault = \"drop\"", 6, "over midnight: from 18:00 to 08:00", "earlier hour"),
     ("from = \"08:00\"\nto = \"09:00\"\nvoice = \"allow\"", 9, "`voice` of this window changes nothing", "stricter"),
