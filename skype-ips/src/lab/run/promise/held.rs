@@ -198,8 +198,10 @@ fn stopped(strands: &[&Strand<'_>], all: &[Strand<'_>]) -> (String, bool) {
         .unwrap_or_default();
     for strand in strands {
         let deadline = known(strand, all).unwrap_or(Instant::MAX);
+        // What opens a connection says nothing of what it will be, but where it goes to does.
+        let bare = !strand.is_called_connection();
         for passage in strand.packets {
-            let sum = if passage.at < deadline {
+            let sum = if passage.at < deadline || bare && passage.payload == 0 {
                 &mut before
             } else {
                 &mut late
