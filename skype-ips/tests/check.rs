@@ -214,7 +214,7 @@ fn the_command_explains_a_host_at_a_time_and_a_place() {
         "closed until Mon 08:00",
         "client, login, signaling, voice",
         "relay, voice: throttle to `slow`, dscp 8 (by `relay.voice` in a.toml:13)",
-        "`slow`: 4 KB/s with bursts of 3 KB for each host, each direction (a.toml:7)",
+        "`slow`: 4 KB/s with bursts of 4 KB for each host, each direction (a.toml:7)",
     ] {
         assert!(
             tuesday.contains(part) || part.starts_with("client"),
