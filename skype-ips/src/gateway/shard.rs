@@ -17,15 +17,13 @@ use super::events::Events;
 use super::gate::Gate;
 use super::requests::Queries;
 use super::shared::Shared;
-use crate::engine::{Engine, Event, Settings};
+use crate::engine::{Engine, Event, Settings, TICK};
 use crate::kernel::{Queue, QueueVerdict, QueuedPacket};
 use crate::policy::OnFailure;
 use known::Known;
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
-/// Looks at the counters of what is watched are this far apart, nanoseconds.
-const TICK: u64 = 1_000_000_000;
 /// Upkeep is this far apart, nanoseconds.
 const UPKEEP: u64 = 30 * 1_000_000_000;
 
