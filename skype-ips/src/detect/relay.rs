@@ -67,7 +67,7 @@ const APART: u64 = 2;
 const RATIO: std::ops::RangeInclusive<u32> = 80..=125;
 /// Least share of the looks that are in step, per cent: something may be under way when one ends,
 /// or was held back.
-const IN_STEP: usize = 60;
+const IN_STEP: usize = 40;
 /// A direction carries something if it has so many payload bytes a look.
 const CARRIES: i64 = 10;
 /// Bytes that TCP's timestamps take in each packet; whether a connection has them isn't known.
@@ -251,15 +251,18 @@ fn agreement(arrived: &Stream, sent: &Stream, counted: Option<&Stream>) -> Optio
     })
 }
 
-/// Bytes by which a message that goes out is longer than the one that came: what most looks say.
+/// Bytes by which a message that goes out is longer than the one that came: what most looks say, of
+/// those that can be divided by their messages.
 fn overhead(arrived: &Stream, sent: &Stream, counted: &Stream) -> i64 {
     let looks = arrived.bytes.iter().zip(&sent.bytes).zip(&counted.packets);
     let mut said: Vec<i64> = looks
-        .filter(|(_, messages)| **messages > 0)
-        .map(|((came, went), messages)| (went - came).div_euclid(*messages))
+        .map(|((came, went), messages)| (went - came, *messages))
+        .filter(|(more, messages)| *messages > 0 && more % messages == 0)
+        .map(|(more, messages)| more / messages)
         .collect();
     said.sort_unstable();
-    said.get(said.len() / 2).copied().unwrap_or(0)
+    let most = said.chunk_by(|one, other| one == other);
+    most.max_by_key(|same| same.len()).map_or(0, |same| same[0])
 }
 
 /// Pearson's correlation in hundredths; 0 where one of the two never changes.

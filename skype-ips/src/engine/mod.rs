@@ -37,6 +37,17 @@ use crate::policy::{Class, Confidence, Role};
 /// way.
 pub const TICK: u64 = 507_000_000;
 
+/// When the tick after the one that was due at `due` is, now that it is `now`. It keeps to its own beat
+/// as long as it isn't late by a whole one: drivers tick when a packet comes, and ticks that were
+/// counted from there would fall into step with the packets.
+pub const fn next_tick(due: u64, now: u64) -> u64 {
+    if now.saturating_sub(due) < TICK {
+        due + TICK
+    } else {
+        now.saturating_add(TICK)
+    }
+}
+
 /// What the engine is told at the start.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -18,7 +18,7 @@ use super::proof::Proof;
 use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
-use crate::engine::{Engine, Event, Packet, Settings, TICK};
+use crate::engine::{Engine, Event, Packet, Settings, next_tick};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Config, Mode, Standing, mapped_prefix};
 use crate::telemetry::StatsCounters;
@@ -295,7 +295,7 @@ impl Driver {
         if self.now < self.next_tick {
             return;
         }
-        self.next_tick = self.now.saturating_add(TICK);
+        self.next_tick = next_tick(self.next_tick, self.now);
         for key in self.engine.watching() {
             if let Some(state) = self.tables.flow_state(&key) {
                 self.engine
