@@ -98,12 +98,15 @@ pub fn play(
     })
 }
 
+/// Says what is to become of a packet, and is shown the world and the time.
+pub type Judge<'a> = dyn FnMut(&World<dyn Party>, Instant, Seen<'_>) -> Fate + 'a;
+
 /// As [`play`], with a gateway that lets through what `judge` says; it is shown the world as well.
 pub fn play_judged(
     world: &mut World<dyn Party>,
     mut schedule: Schedule,
     until: Instant,
-    judge: &mut dyn FnMut(&World<dyn Party>, Instant, Seen<'_>) -> Fate,
+    judge: &mut Judge<'_>,
 ) -> BTreeMap<Ground, u64> {
     let mut gateway = Gateway::new(world);
     let mut go_on = true;

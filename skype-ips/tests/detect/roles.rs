@@ -117,10 +117,11 @@ fn relay(host: &mut Host, looks: u64) -> [FlowKey; 2] {
     }
     host.look();
     let voices = [voice(1, looks, true), voice(2, looks, true)];
+    let said = |who: usize, at: usize| &voices[who][at][..];
     for at in 0..looks as usize - 2 {
         for (from, to) in [(0, 1), (1, 0)] {
-            host.count(legs[from], IN, &voices[from][at]);
-            host.count(legs[to], OUT, &voices[from][at]);
+            host.count(legs[from], IN, said(from, at));
+            host.count(legs[to], OUT, said(from, at));
         }
         host.look();
     }
@@ -211,10 +212,11 @@ fn two_calls_with_one_codec_are_no_relay() {
             let voices: Vec<_> = (0..4)
                 .map(|one| voice(4 * seed + one, looks, variable))
                 .collect();
+            let said = |who: usize, at: usize| &voices[who][at][..];
             for at in 0..looks as usize - 2 {
                 for (place, call) in calls.into_iter().enumerate() {
-                    host.count(call, IN, &voices[2 * place][at]);
-                    host.count(call, OUT, &voices[2 * place + 1][at]);
+                    host.count(call, IN, said(2 * place, at));
+                    host.count(call, OUT, said(2 * place + 1, at));
                 }
                 host.look();
             }
