@@ -56,50 +56,5 @@ pub const fn admit(
     }
 }
 
-/// What a host still holds of the debt of a bucket that it shares with others (scopes `subnet` and
-/// `policy`), nanoseconds at the budget's rate. `held` is what it held at the time `since`, `debt`
-/// what all of them hold now.
-///
-/// The debt is paid as a queue that many share drains: what each holds shrinks in proportion. If a
-/// host is alone, the result is the debt itself.
-#[inline(always)]
-pub const fn held(held: u64, since: u64, debt: u64, now: u64) -> u64 {
-    let passed = now.saturating_sub(since);
-    // In microseconds, or so: products fit then, up to an hour.
-    let (held, debt, passed) = (in_steps(held), in_steps(debt), in_steps(passed));
-    if debt == 0 {
-        return 0;
-    }
-    (held * debt / (debt + passed)) << STEP_SHIFT
-}
-
-/// Whether a host that holds so much of a shared bucket's debt leaves the others their part, if its
-/// packet fills the bucket up to `filled` ([`admit`]): it may hold what is left for all, not more.
-///
-/// The limit falls as the bucket fills (Choudhury and Hahne, "Dynamic queue length thresholds for
-/// shared-memory packet switches", 1998). Hosts that send what they can end up with equal parts,
-/// and what is left is another such part: a host that comes back, or retransmits after a pause, finds
-/// room. Without this, connections that lost a few packets in a row wait longer and longer while
-/// others take all.
-#[inline(always)]
-pub const fn leaves_room(held: u64, filled: u64, now: u64, budget: &BudgetEntry) -> bool {
-    let left = budget.burst.saturating_sub(filled.saturating_sub(now));
-    // A host that holds nothing may borrow as in a bucket of its own.
-    held <= left
-}
-
-/// Binary places by which nanoseconds are cut to steps.
-const STEP_SHIFT: u32 = 10;
-
-#[inline(always)]
-const fn in_steps(nanoseconds: u64) -> u64 {
-    let steps = nanoseconds >> STEP_SHIFT;
-    if steps > u32::MAX as u64 {
-        u32::MAX as u64
-    } else {
-        steps
-    }
-}
-
 #[cfg(test)]
 mod tests;

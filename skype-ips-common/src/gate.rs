@@ -98,17 +98,26 @@ pub trait Tables {
     /// The budget at a place of the budget table.
     fn budget(&mut self, place: u16) -> Option<BudgetEntry>;
     /// Charges a bucket for `bytes` in so many segments if it has room for them
-    /// ([`crate::bucket::admit`]), else counts them as refused.
+    /// ([`crate::bucket::admit`]), else counts them as refused. `part` is that of the host, if the bucket
+    /// is one that hosts share: then it must leave the others theirs
+    /// ([`crate::share::leaves_room`]).
     fn charge(
         &mut self,
         key: &BucketKey,
+        part: Option<&BucketKey>,
         budget: &BudgetEntry,
         now: u64,
         bytes: u32,
         segments: u32,
     ) -> bool;
-    /// Gives back what a bucket was charged for `bytes`.
-    fn refund(&mut self, key: &BucketKey, budget: &BudgetEntry, bytes: u32);
+    /// Gives back what a bucket, and perhaps the host's part in it, was charged for `bytes`.
+    fn refund(
+        &mut self,
+        key: &BucketKey,
+        part: Option<&BucketKey>,
+        budget: &BudgetEntry,
+        bytes: u32,
+    );
     /// The time of a charge, as exact as the clock gets; `now` is that of the packet.
     fn time_of_charge(&mut self, now: u64) -> u64;
     /// The flow's state.
@@ -160,6 +169,7 @@ pub struct Work {
     /// As in [`Verdict`].
     session: u32,
     bucket: BucketKey,
+    part: BucketKey,
     /// 1 if whoever passes first has opened the flow.
     unopened: u8,
 }

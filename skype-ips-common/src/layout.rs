@@ -499,7 +499,8 @@ pub mod direction {
     pub const EACH: u8 = 3;
 }
 
-/// Which bucket: that of one budget for one thing of its scope.
+/// Which bucket: that of one budget for one thing of its scope. Under budgets of the scopes `subnet`
+/// and `policy`, which hosts share, each host has one of scope `host` besides: its part.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BucketKey {
@@ -521,12 +522,16 @@ pub struct BucketKey {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketState {
-    /// When it will be full again, nanoseconds of the gate's clock.
+    /// When it will be full again, nanoseconds of the gate's clock. Of a host's part in a shared bucket:
+    /// when its last packet passed.
     pub full_at: u64,
     /// Bytes that it let pass.
     pub passed: u64,
     /// Bytes for which it had no room.
     pub refused: u64,
+    /// Of a host's part in a shared bucket: what it held of the debt when its last packet had passed
+    /// ([`crate::share::held`]). Else 0.
+    pub held: u64,
 }
 
 /// What the fragments after the first take over from it.
@@ -707,7 +712,7 @@ const _: () = {
     assert!(size_of::<ActionEntry>() == 20);
     assert!(size_of::<BudgetEntry>() == 32);
     assert!(size_of::<BucketKey>() == 48);
-    assert!(size_of::<BucketState>() == 24);
+    assert!(size_of::<BucketState>() == 32);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentState>() == 8);
     assert!(size_of::<Interface>() == 8);

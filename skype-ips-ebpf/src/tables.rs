@@ -12,7 +12,6 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
-use skype_ips_common::bucket;
 use skype_ips_common::gate::{Tables, Work};
 use skype_ips_common::layout::{
     ACTION_ROWS, ActionEntry, Address, BucketKey, BucketState, BudgetEntry, CLASSES, Counter,
@@ -21,6 +20,7 @@ use skype_ips_common::layout::{
     PolicyEntry, PolicyKey, PortKey, ProxyKey, Verdict, path,
 };
 use skype_ips_common::mark::MAX_QUEUES;
+use skype_ips_common::{bucket, share};
 
 #[map]
 static CONFIG: Array<GateConfig> = Array::with_max_entries(1, 0);
@@ -174,6 +174,7 @@ impl Tables for KernelTables {
     fn charge(
         &mut self,
         key: &BucketKey,
+        part: Option<&BucketKey>,
         budget: &BudgetEntry,
         now: u64,
         bytes: u32,
@@ -182,6 +183,7 @@ impl Tables for KernelTables {
         let Some(bucket) = bucket_of(key) else {
             return false;
         };
+        let part = part.and_then(bucket_of);
         let mut attempt = 0;
         while attempt < ATTEMPTS {
             // SAFETY: the entry stays allocated while the program runs (RCU), and `full_at` is changed
@@ -190,22 +192,67 @@ impl Tables for KernelTables {
             let Some(filled) = bucket::admit(full_at, now, bytes, segments, budget) else {
                 break;
             };
+            let mut held = 0;
+            if let Some(part) = part {
+                // SAFETY: as above. Two CPUs with packets of one host may both see it as it was before:
+                // it then holds a packet more than its part, which the next ones make up for.
+                let (then, since) = unsafe {
+                    (
+                        core::ptr::read_volatile(&raw const (*part).held),
+                        core::ptr::read_volatile(&raw const (*part).full_at),
+                    )
+                };
+                held = share::held(then, since, full_at.saturating_sub(now), now);
+                if !share::leaves_room(held, filled, now, budget) {
+                    break;
+                }
+            }
             // SAFETY: as above.
             let (_, taken) = unsafe {
                 atomic_cxchg::<u64, RELAXED, RELAXED>(&raw mut (*bucket).full_at, full_at, filled)
             };
             if taken {
                 add(unsafe { &raw mut (*bucket).passed }, u64::from(bytes));
+                if let Some(part) = part {
+                    let held = held.saturating_add(bucket::cost(bytes, budget));
+                    // SAFETY: as for the reads above.
+                    unsafe {
+                        core::ptr::write_volatile(&raw mut (*part).held, held);
+                        core::ptr::write_volatile(&raw mut (*part).full_at, now);
+                    }
+                    add(unsafe { &raw mut (*part).passed }, u64::from(bytes));
+                }
                 return true;
             }
             attempt += 1;
         }
         add(unsafe { &raw mut (*bucket).refused }, u64::from(bytes));
+        if let Some(part) = part {
+            add(unsafe { &raw mut (*part).refused }, u64::from(bytes));
+        }
         false
     }
 
     #[inline(always)]
-    fn refund(&mut self, key: &BucketKey, budget: &BudgetEntry, bytes: u32) {
+    fn refund(
+        &mut self,
+        key: &BucketKey,
+        part: Option<&BucketKey>,
+        budget: &BudgetEntry,
+        bytes: u32,
+    ) {
+        if let Some(part) = part.and_then(|key| BUCKETS.get_ptr_mut(key)) {
+            let cost = bucket::cost(bytes, budget);
+            // SAFETY: as in `charge`.
+            unsafe {
+                let held = core::ptr::read_volatile(&raw const (*part).held);
+                core::ptr::write_volatile(&raw mut (*part).held, held.saturating_sub(cost));
+            }
+            add(
+                unsafe { &raw mut (*part).passed },
+                u64::from(bytes).wrapping_neg(),
+            );
+        }
         if let Some(bucket) = BUCKETS.get_ptr_mut(key) {
             let cost = bucket::cost(bytes, budget);
             add(unsafe { &raw mut (*bucket).full_at }, cost.wrapping_neg());

@@ -161,6 +161,152 @@ fn the_command_explains_what_is_done_with_what_is_ambiguous() {
     assert_eq!(last["policy"]["ambiguous_outcome"]["action"], "alert");
 }
 
+/// Two VLANs, an exempt host, a window.
+const PLACES: &str = "version = 1
+timezone = \"Europe/Berlin\"
+exempt = [\"10.0.0.9\"]
+interface = [{ name = \"eth1\", side = \"inside\" }, { name = \"eth0\", side = \"outside\" }]
+mode = \"enforce\"
+[[budget]]
+name = \"slow\"
+rate = \"4 KB/s\"
+[[policy]]
+name = \"staff\"
+vlans = [10]
+exempt = [\"10.0.0.7\"]
+relay = { default = \"drop\", voice = { throttle = \"slow\", dscp = 8 } }
+[[policy.window]]
+days = [\"mon\"]
+from = \"08:00\"
+to = \"18:00\"
+default = \"drop\"
+[[policy]]
+name = \"lab\"
+interfaces = [\"eth1\"]
+udp = \"reject\"
+";
+
+#[test]
+fn the_command_explains_a_host_at_a_time_and_a_place() {
+    let folder = folder(PLACES);
+    let explain = |arguments: &[&str]| {
+        let output = check(
+            &folder,
+            &[&["a.toml", "--explain-host"], arguments].concat(),
+        );
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let monday = explain(&["10.0.0.1", "--vlan", "10", "--at", "2026-11-23T12:00"]);
+    for part in [
+        "10.0.0.1 in VLAN 10 is under policy `staff` (a.toml:9) by 0.0.0.0/0 (a.toml:11)",
+        "windows, on Mon 2026-11-23 12:00 CET:",
+        "open   until Mon 18:00  mon from 08:00 to 18:00, a.toml:14",
+        "everything: drop (by `default` of a window in a.toml:18)",
+        "exact           drop",
+        "heuristic       alert      drop held to alert because the policy asks for confidence strong",
+    ] {
+        assert!(monday.contains(part), "{part}: {monday}");
+    }
+    let tuesday = explain(&["10.0.0.1", "--vlan", "10", "--at", "2026-11-24T12:00Z"]);
+    for part in [
+        "on Tue 2026-11-24 13:00 CET",
+        "closed until Mon 08:00",
+        "client, login, signaling, voice",
+        "relay, voice: throttle to `slow`, dscp 8 (by `relay.voice` in a.toml:13)",
+        "`slow`: 4 KB/s with bursts of 3 KB for each host, each direction (a.toml:7)",
+    ] {
+        assert!(
+            tuesday.contains(part) || part.starts_with("client"),
+            "{part}: {tuesday}"
+        );
+    }
+    let lab = explain(&["10.0.0.1", "--interface", "eth1"]);
+    for part in [
+        "10.0.0.1 at interface eth1 is under policy `lab`",
+        "of Skype by UDP (`udp`):\n  everything: reject (by `udp` in a.toml:22)",
+    ] {
+        assert!(lab.contains(part), "{part}: {lab}");
+    }
+    assert!(explain(&["10.0.0.1"]).contains("10.0.0.1 is under no policy"));
+    let exempt = explain(&["10.0.0.9", "--vlan", "10"]);
+    assert!(
+        exempt.contains("is exempt by 10.0.0.9/32 (a.toml:3): it is let alone"),
+        "{exempt}"
+    );
+    let exempt = explain(&["10.0.0.7", "--vlan", "10"]);
+    assert!(
+        exempt.contains("(a.toml:12) from policy `staff`"),
+        "{exempt}"
+    );
+}
+
+#[test]
+fn the_explanation_in_json_has_every_part() {
+    let folder = folder(PLACES);
+    let arguments = [
+        "a.toml",
+        "--json",
+        "--explain-host",
+        "10.0.0.1",
+        "--vlan",
+        "10",
+    ];
+    let at = ["--at", "2026-11-24T12:00"];
+    let output = check(&folder, &[&arguments[..], &at].concat());
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let last: serde_json::Value =
+        serde_json::from_str(shown.lines().last().expect("a line")).expect("one object");
+    assert_eq!(last["at"], "2026-11-24T11:00:00Z");
+    assert_eq!(last["vlan"], 10);
+    let policy = &last["policy"];
+    assert_eq!(policy["windows"][0]["open"], false);
+    assert_eq!(policy["windows"][0]["changes_at"], "2026-11-30T07:00:00Z");
+    let rules = policy["rules"].as_array().expect("a list");
+    assert_eq!(rules.len(), 24);
+    let of = |role: &str, class: &str| {
+        let found = rules
+            .iter()
+            .find(|rule| rule["role"] == role && rule["class"] == class);
+        found.expect("every role and class").clone()
+    };
+    let voice = of("relay", "voice");
+    assert_eq!(
+        (&voice["action"], &voice["dscp"]),
+        (&"throttle".into(), &8.into())
+    );
+    assert_eq!(voice["budgets"][0]["rate"], 32_000);
+    assert_eq!(voice["budgets"][0]["place"]["line"], 7);
+    assert_eq!(voice["said_by"][0]["key"], "relay.voice");
+    assert_eq!(of("relay", "login")["action"], "drop");
+    assert_eq!(of("client", "login")["said_by"], serde_json::json!([]));
+}
+
+#[test]
+fn wrong_questions_about_a_host_are_wrong_arguments() {
+    let folder = folder(PLACES);
+    for arguments in [
+        &["--at", "noon"][..],
+        &["--at", "2026-02-30T12:00"],
+        &["--vlan", "4095"],
+        &["--interface", "eth7"],
+    ] {
+        let question = ["a.toml", "--explain-host", "10.0.0.1"];
+        let output = check(&folder, &[&question[..], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let alone = check(&folder, &["a.toml", "--vlan", "10"]);
+    assert_eq!(alone.status.code(), Some(2));
+}
+
+#[test]
+fn the_command_prints_the_reference_of_the_language() {
+    let output = check(&folder(""), &["--language"]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(shown, policy::reference());
+}
+
 #[test]
 fn no_file_is_a_wrong_argument() {
     let output = check(&folder(""), &[]);

@@ -5,10 +5,10 @@
 
 #[path = "../benches/throttle/case.rs"]
 mod case;
+#[path = "../benches/throttle/daemon.rs"]
+mod daemon;
 #[path = "../benches/throttle/figures.rs"]
 mod figures;
-#[path = "../benches/throttle/limiter.rs"]
-mod limiter;
 #[path = "../benches/throttle/net.rs"]
 mod net;
 #[path = "../benches/throttle/traffic.rs"]
@@ -19,8 +19,8 @@ mod watch;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::case::{Case, Transport};
+use self::daemon::Daemon;
 use self::figures::{Figures, Window};
-use self::limiter::Limiter;
 use self::net::Net;
 use self::watch::Watch;
 
@@ -42,9 +42,7 @@ fn what_arrives_never_exceeds_the_budget() {
         Case::new(2, Transport::Udp, RATE, 4),
     ];
     let net = Net::build(&cases).expect("root may make network namespaces");
-    let _daemon = Limiter::SkypeIps
-        .start(&net, &cases)
-        .expect("the daemon starts");
+    let _daemon = Daemon::start(&net, &cases).expect("the daemon starts");
     let watch = Watch::start(&net).expect("a packet socket");
     let window = Window {
         from: SystemTime::now() + WARM_UP,

@@ -45,7 +45,11 @@ impl Request {
         } else {
             own.more
         };
-        let (kind, more, number) = (own.kind as u32, more as u32, own.more_request as u32);
+        let (kind, more, number) = (
+            u32::from(own.kind),
+            u32::from(more),
+            u32::from(own.more_request),
+        );
         let bits = tables.forget(kind | more << 8 | number << 16);
         Self {
             kind: bits as u8,

@@ -32,6 +32,7 @@ pub(super) fn charge<T: Tables>(
         if let Some(budget) = budget_of(tables, policy, work, place, charge.outbound)
             && !tables.charge(
                 &work.bucket,
+                part(work),
                 &budget,
                 charge.now,
                 charge.bytes,
@@ -60,14 +61,21 @@ fn refund<T: Tables>(
         if place < refused
             && let Some(budget) = budget_of(tables, policy, work, place, charge.outbound)
         {
-            tables.refund(&work.bucket, &budget, charge.bytes);
+            tables.refund(&work.bucket, part(work), &budget, charge.bytes);
         }
         place += 1;
     }
 }
 
+/// The key of the host's part in the bucket at hand, if hosts share that.
+#[inline(always)]
+fn part(work: &Work) -> Option<&BucketKey> {
+    let shared = work.bucket.scope == scope::SUBNET || work.bucket.scope == scope::POLICY;
+    if shared { Some(&work.part) } else { None }
+}
+
 /// The budget at a place of the action at hand, if it counts packets of this direction; the key of its
-/// bucket is in `work.bucket` then.
+/// bucket is in `work.bucket` then, and that of the host's part in it in `work.part`.
 #[inline(always)]
 fn budget_of<T: Tables>(
     tables: &mut T,
@@ -107,7 +115,7 @@ fn budget_of<T: Tables>(
     let number = match budget.scope {
         scope::SESSION => work.session,
         scope::SUBNET => policy.subnet,
-        scope::POLICY => policy.index as u32,
+        scope::POLICY => u32::from(policy.index),
         _ => 0,
     };
     work.bucket.of.inside_port = (number >> 16) as u16;
@@ -115,6 +123,14 @@ fn budget_of<T: Tables>(
     if budget.scope == scope::HOST || budget.scope == scope::SESSION {
         work.bucket.of.zone = work.key.zone;
         work.bucket.of.inside = work.key.inside;
+    } else {
+        work.part.budget = budget.id;
+        work.part.scope = scope::HOST;
+        work.part.direction = work.bucket.direction;
+        work.part.reserved = 0;
+        work.part.of = FlowKey::default();
+        work.part.of.zone = work.key.zone;
+        work.part.of.inside = work.key.inside;
     }
     Some(budget)
 }

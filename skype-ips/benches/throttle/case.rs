@@ -89,21 +89,3 @@ fn rate_word(rate: u64) -> String {
         _ => format!("{}-kb-s", rate / 1000),
     }
 }
-
-/// The rates that the paper's budgets have, and one far above.
-const RATES: [u64; 5] = [3_000, 4_000, 5_000, 10_000, 1_000_000];
-
-/// What ten hosts share: five times the paper's largest budget.
-const SHARED: u64 = 50_000;
-
-/// All cases; they run at the same time.
-pub(crate) fn all() -> Vec<Case> {
-    let single = RATES.map(|rate| (rate, 1));
-    let both = [Transport::Udp, Transport::Tcp];
-    let cases = single.into_iter().chain([(SHARED, 10)]);
-    let cases = cases.flat_map(|(rate, hosts)| both.map(|transport| (transport, rate, hosts)));
-    (0..)
-        .zip(cases)
-        .map(|(number, (transport, rate, hosts))| Case::new(number, transport, rate, hosts))
-        .collect()
-}

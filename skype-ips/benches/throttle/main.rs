@@ -6,6 +6,7 @@
 //! and repetition goes to standard output.
 
 mod case;
+mod daemon;
 mod figures;
 mod limiter;
 mod net;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Parser;
 use serde_json::json;
 
-use self::case::Case;
+use self::case::{Case, Transport};
 use self::figures::{Figures, Window};
 use self::limiter::Limiter;
 use self::net::Net;
@@ -84,7 +85,7 @@ fn all(args: &Args, repetition: u64) -> io::Result<()> {
 
 /// All cases under one limiter.
 fn one(limiter: Limiter, args: &Args, repetition: u64) -> io::Result<Vec<Figures>> {
-    let cases = case::all();
+    let cases = cases();
     let net = Net::build(&cases)?;
     let _limiter = limiter.start(&net, &cases)?;
     let watch = Watch::start(&net)?;
@@ -107,4 +108,22 @@ fn one(limiter: Limiter, args: &Args, repetition: u64) -> io::Result<Vec<Figures
         Figures::of(case, window, &arrivals, &reads)
     };
     Ok(cases.iter().zip(&received).map(of).collect())
+}
+
+/// The rates that the paper's budgets have, and one far above.
+const RATES: [u64; 5] = [3_000, 4_000, 5_000, 10_000, 1_000_000];
+
+/// What ten hosts share: five times the paper's largest budget.
+const SHARED: u64 = 50_000;
+
+/// All cases; they run at the same time.
+fn cases() -> Vec<Case> {
+    let single = RATES.map(|rate| (rate, 1));
+    let both = [Transport::Udp, Transport::Tcp];
+    let cases = single.into_iter().chain([(SHARED, 10)]);
+    let cases = cases.flat_map(|(rate, hosts)| both.map(|transport| (transport, rate, hosts)));
+    (0..)
+        .zip(cases)
+        .map(|(number, (transport, rate, hosts))| Case::new(number, transport, rate, hosts))
+        .collect()
 }

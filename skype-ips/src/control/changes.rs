@@ -142,7 +142,7 @@ pub(super) fn net(text: &str) -> Result<IpNet, ApiError> {
     Err(ApiError::wrong(message))
 }
 
-fn not_exempted(error: ExemptError) -> ApiError {
+fn not_exempted(error: &ExemptError) -> ApiError {
     match error {
         ExemptError::Full => ApiError::conflict(error.to_string()),
         ExemptError::Unknown(_) => ApiError::unknown(error.to_string()),
@@ -158,7 +158,7 @@ pub(super) async fn exempt(
     let (net, seconds) = (net(&asked.host)?, in_range(asked.for_seconds)?);
     gateway
         .exempt(net, seconds, asked.reason.as_deref(), peer.who())
-        .map_err(not_exempted)?;
+        .map_err(|error| not_exempted(&error))?;
     Ok(Json(gateway.exemptions()))
 }
 
@@ -177,7 +177,7 @@ pub(super) async fn end_exemption(
 ) -> Answer {
     gateway
         .end_exemption(net(&asked.host)?, asked.reason.as_deref(), peer.who())
-        .map_err(not_exempted)?;
+        .map_err(|error| not_exempted(&error))?;
     Ok(Json(gateway.exemptions()))
 }
 

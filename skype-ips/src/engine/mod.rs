@@ -308,10 +308,15 @@ impl Engine {
             UDP => {
                 let known = self.endpoints.finding(&key.endpoint());
                 match known.or_else(|| self.late.finding(key)) {
-                    Some(finding) => Some(Finding {
-                        class: traffic::class(self.traffic.carries(key), finding.class),
-                        ..finding
-                    }),
+                    Some(finding) => {
+                        let class = traffic::class(self.traffic.carries(key), finding.class);
+                        let role = traffic::role(finding.role, class);
+                        Some(Finding {
+                            class,
+                            role,
+                            ..finding
+                        })
+                    }
                     None => self.traffic.is_call(key).then_some(traffic::SKYPEOUT),
                 }
             }

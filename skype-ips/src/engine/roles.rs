@@ -183,6 +183,9 @@ impl Engine {
         };
         known.role = role;
         let finding = *known;
+        if role == Role::SuperNode {
+            self.friends_stay(now, &endpoint, finding, events);
+        }
         let of_it = |key: &&FlowKey| key.protocol == UDP && key.endpoint() == endpoint;
         let flow = self.watches.iter().map(|(key, _)| key).find(of_it);
         let flow = flow.copied().unwrap_or(FlowKey {
@@ -207,6 +210,38 @@ impl Engine {
                 finding,
                 evidence: vec![evidence],
             });
+        }
+    }
+
+    /// Those with whom the user of a super node talks already are not served, whichever end sent first.
+    fn friends_stay(
+        &mut self,
+        now: u64,
+        endpoint: &EndpointKey,
+        finding: Finding,
+        events: &mut Vec<Event>,
+    ) {
+        let own = self.watches.iter().filter(|(key, _)| {
+            key.protocol == UDP && key.endpoint() == *endpoint && self.relays.get(key).is_none()
+        });
+        for (key, watched) in own {
+            let Some((looks, counters)) = watched.carried() else {
+                continue;
+            };
+            let carries = window(key, looks, counters).traffic();
+            let class = traffic::class(carries, Class::Signaling);
+            let role = traffic::role(finding.role, class);
+            if role != finding.role {
+                let finding = Finding {
+                    role,
+                    class,
+                    ..finding
+                };
+                let says = "media goes to and fro".to_owned();
+                let evidence = Evidence::new("media-statistics", 0);
+                let evidence = evidence.citing(watched.packet, 0..0, says);
+                events.push(found(now, *key, finding, 0, vec![evidence]));
+            }
         }
     }
 

@@ -36,6 +36,16 @@ pub(super) fn headers_of(key: &FlowKey) -> u64 {
     ip + if key.protocol == TCP { 20 } else { 8 }
 }
 
+/// What an inside host is in a flow with that class, by what it is otherwise. Strangers ask a super node
+/// and go: whoever talks with it is its user's friend, whichever end sent first. (What it carries for
+/// two others is a relay's.)
+pub(super) const fn role(role: Role, class: Class) -> Role {
+    match (role, class) {
+        (Role::SuperNode, Class::Voice | Class::Video) => Role::Client,
+        (role, _) => role,
+    }
+}
+
 impl Engine {
     /// `skypeout`: a flow to or from port 12340 that is framed like a call to the telephone
     /// network, of a host whose Skype sent something in the last five minutes. Of other hosts it
@@ -102,8 +112,10 @@ impl Engine {
         if !changes {
             return finding;
         }
+        let class = class(carries, Signaling);
         let finding = Finding {
-            class: class(carries, Signaling),
+            class,
+            role: role(finding.role, class),
             ..finding
         };
         if key.protocol == TCP {

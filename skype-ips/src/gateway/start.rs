@@ -58,7 +58,7 @@ impl Gateway {
         let programs = setup.load_programs(gate_config, compiled, &own)?;
         let shared = Arc::new(setup.share(&firewall, queues.len(), standing.clone()));
         set_outside_addresses(&shared, &setup.hooks, &own);
-        setup.warn_of_what_cannot_be_judged();
+        setup.warn_of_what_cannot_be_done(&standing);
         let user_gate = programs.is_none().then(|| {
             Arc::new(Mutex::new(UserGate {
                 tables: MemoryTables::with_room(compiled, USER_FLOWS),
@@ -325,7 +325,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    fn warn_of_what_cannot_be_judged(&self) {
+    fn warn_of_what_cannot_be_done(&self, standing: &Standing) {
         for hook in inside(&self.hooks) {
             if !validates_sources(&hook.link.name) {
                 tracing::warn!(
@@ -335,6 +335,12 @@ impl<'a> Setup<'a> {
                     hook.link.name
                 );
             }
+        }
+        let entries = standing.compiled().action_entries();
+        if !self.classified && entries.iter().any(|entry| entry.dscp != 0) {
+            tracing::warn!(
+                "policies ask for `dscp`, which only a classifier can write: with `hook = \"off\"` packets keep theirs"
+            );
         }
         for port in proxies::listening() {
             tracing::warn!(

@@ -10,7 +10,7 @@ use skype_ips_common::layout::{Counter, Hook};
 use super::confirm::Stage;
 use super::reload::{Administration, Refusal};
 use super::{Gateway, InForce, counters, lock};
-use crate::kernel::{Attachment, attached, queue_statistics, rules_in_force};
+use crate::kernel::{Attachment, attached, queue_statistics, queued_by_rules, rules_in_force};
 use crate::telemetry;
 
 /// Version of this document; it changes when a field changes its meaning.
@@ -165,6 +165,7 @@ fn queues(gateway: &Gateway) -> Vec<Value> {
                 "received": shard.received.load(Relaxed),
                 "accepted": shard.accepted.load(Relaxed),
                 "dropped": shard.dropped.load(Relaxed),
+                "rejected": shard.rejected.load(Relaxed),
                 "kernel_dropped": kernel.kernel_dropped,
                 "user_dropped": kernel.user_dropped,
                 "waiting": kernel.waiting,
@@ -220,17 +221,23 @@ impl Gateway {
     }
 
     /// Packets since the start that should have been judged and were not: lost in the queues or on
-    /// the way to them, passed or dropped by the gate for want of a sign of life, or failed on.
+    /// the way to them, let pass by full queues, passed or dropped by the gate for want of a sign of
+    /// life, or failed on.
     pub(super) fn lost(&self) -> u64 {
         let shared = &self.shared;
+        // Before what arrived, so that what is on its way is no loss.
+        let handed = queued_by_rules(&shared.instance);
         let failures = counters::sum(&shared.counters, |shard| &shard.message_lost)
             + counters::sum(&shared.counters, |shard| &shard.internal_error);
         let numbers = shared.first_queue..shared.first_queue + shared.counters.len() as u16;
         let queues = queue_statistics();
         let queues = queues.iter().filter(|one| numbers.contains(&one.number));
-        let queues: u64 = queues
-            .map(|one| one.kernel_dropped + one.user_dropped)
-            .sum();
+        let (waiting, dropped) = queues.fold((0, 0), |(waiting, dropped), one| {
+            let lost = one.kernel_dropped + one.user_dropped;
+            (waiting + one.waiting, dropped + lost)
+        });
+        let received = counters::sum(&shared.counters, |shard| &shard.received);
+        let passed_by = handed.saturating_sub(received + waiting + dropped);
         let programs = lock(&self.programs);
         let unjudged: u64 = programs.as_ref().map_or(0, |programs| {
             Hook::ALL
@@ -239,6 +246,6 @@ impl Gateway {
                 .filter_map(|(hook, counter)| programs.counter(hook, counter).ok())
                 .sum()
         });
-        failures + queues + unjudged
+        failures + dropped + passed_by + unjudged
     }
 }

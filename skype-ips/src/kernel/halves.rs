@@ -58,7 +58,7 @@ impl Halves {
         let ports = compiled
             .ports()
             .map(|(policy, port)| PortKey { policy, port, half });
-        fill_set(&mut self.ports, "PORTS", ports.collect(), |key| {
+        fill_set(&mut self.ports, "PORTS", &ports.collect(), |key| {
             key.half == half
         })?;
         let proxies = compiled.proxies().map(|(policy, address, port)| ProxyKey {
@@ -67,7 +67,7 @@ impl Halves {
             half,
             address,
         });
-        fill_set(&mut self.proxies, "PROXIES", proxies.collect(), |key| {
+        fill_set(&mut self.proxies, "PROXIES", &proxies.collect(), |key| {
             key.half == half
         })
     }
@@ -145,7 +145,7 @@ impl<V: aya::Pod + PartialEq> Written<V> {
 fn fill_set<K: aya::Pod + Eq + std::hash::Hash>(
     map: &mut HashMap<MapData, K, u8>,
     name: &'static str,
-    wanted: rustc_hash::FxHashSet<K>,
+    wanted: &rustc_hash::FxHashSet<K>,
     ours: impl Fn(&K) -> bool,
 ) -> Result<(), BpfError> {
     let there: Vec<K> = map
@@ -156,7 +156,7 @@ fn fill_set<K: aya::Pod + Eq + std::hash::Hash>(
     for key in there.iter().filter(|key| !wanted.contains(key)) {
         map.remove(key).map_err(table(name))?;
     }
-    for key in &wanted {
+    for key in wanted {
         map.insert(key, 1, 0).map_err(table(name))?;
     }
     Ok(())

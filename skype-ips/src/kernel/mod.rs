@@ -25,8 +25,8 @@ pub use bpf::{BpfError, Fill, OBJECT_VARIABLE, Programs, ShardTables};
 #[cfg(target_os = "linux")]
 pub use firewall::{
     Backend, Firewall, FirewallError, Plan, conntrack_in_use, holds_connections,
-    in_force as rules_in_force, instances, remove_all as remove_rules, resume as resume_rules,
-    suspend as suspend_rules,
+    in_force as rules_in_force, instances, queued_by_rules, remove_all as remove_rules,
+    resume as resume_rules, suspend as suspend_rules,
 };
 #[cfg(target_os = "linux")]
 pub use hooks::{AttachError, Attachment, attach, attached, has_tcx, remove_filters};

@@ -1,12 +1,12 @@
 //! The tables that the daemon writes and the gate reads, and their in-memory twin.
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use skype_ips_common::bucket;
 use skype_ips_common::gate::Tables;
 use skype_ips_common::layout::{
     ActionEntry, Address, BucketKey, BucketState, BudgetEntry, Counter, EndpointKey, FlowKey,
     FlowState, FragmentKey, FragmentState, MAX_BUCKETS, PolicyEntry, Verdict, flag,
 };
+use skype_ips_common::{bucket, share};
 
 use crate::policy::Compiled;
 use crate::recent::Recent;
@@ -79,6 +79,12 @@ impl MemoryTables {
         }
     }
 
+    /// The bucket of a key, full if it is new.
+    fn bucket(&mut self, key: &BucketKey) -> BucketState {
+        let most = MAX_BUCKETS as usize;
+        *self.buckets.entry_or(key, 0, most, BucketState::default)
+    }
+
     /// The buckets that there are, in no order.
     pub fn buckets(&self) -> impl Iterator<Item = (&BucketKey, &BucketState)> {
         self.buckets.iter()
@@ -145,25 +151,51 @@ impl Tables for MemoryTables {
     fn charge(
         &mut self,
         key: &BucketKey,
+        part: Option<&BucketKey>,
         budget: &BudgetEntry,
         now: u64,
         bytes: u32,
         segments: u32,
     ) -> bool {
-        let most = MAX_BUCKETS as usize;
-        let bucket = self.buckets.entry_or(key, 0, most, BucketState::default);
-        let filled = bucket::admit(bucket.full_at, now, bytes, segments, budget);
-        match filled {
-            Some(full_at) => {
-                bucket.full_at = full_at;
-                bucket.passed += u64::from(bytes);
+        let mut whole = self.bucket(key);
+        let mut own = part.map(|part| self.bucket(part));
+        let debt = whole.full_at.saturating_sub(now);
+        let held = own.map_or(0, |own| share::held(own.held, own.full_at, debt, now));
+        let filled = bucket::admit(whole.full_at, now, bytes, segments, budget)
+            .filter(|filled| share::leaves_room(held, *filled, now, budget) || own.is_none());
+        if let Some(full_at) = filled {
+            whole.full_at = full_at;
+            if let Some(own) = &mut own {
+                own.held = held.saturating_add(bucket::cost(bytes, budget));
+                own.full_at = now;
             }
-            None => bucket.refused += u64::from(bytes),
+        }
+        for (key, state) in [(Some(key), Some(whole)), (part, own)] {
+            let Some((key, mut state)) = key.zip(state) else {
+                continue;
+            };
+            match filled {
+                Some(_) => state.passed += u64::from(bytes),
+                None => state.refused += u64::from(bytes),
+            }
+            if let Some(kept) = self.buckets.get_mut(key) {
+                *kept = state;
+            }
         }
         filled.is_some()
     }
 
-    fn refund(&mut self, key: &BucketKey, budget: &BudgetEntry, bytes: u32) {
+    fn refund(
+        &mut self,
+        key: &BucketKey,
+        part: Option<&BucketKey>,
+        budget: &BudgetEntry,
+        bytes: u32,
+    ) {
+        if let Some(own) = part.and_then(|key| self.buckets.get_mut(key)) {
+            own.held = own.held.saturating_sub(bucket::cost(bytes, budget));
+            own.passed = own.passed.wrapping_sub(u64::from(bytes));
+        }
         if let Some(bucket) = self.buckets.get_mut(key) {
             bucket.full_at = bucket.full_at.wrapping_sub(bucket::cost(bytes, budget));
             bucket.passed = bucket.passed.wrapping_sub(u64::from(bytes));

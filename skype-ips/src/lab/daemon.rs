@@ -17,9 +17,9 @@ use super::signals::interrupted;
 use crate::control::Client;
 use crate::policy::{HookChoice, InterfaceSide, Mode};
 
-/// How long the daemon may take until it says that it is ready: loading BPF programs takes
-/// tenths of a second on an idle machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long the daemon may take until it says that it is ready: loading BPF programs takes a
+/// second or two of an idle machine's, and the machine may have much else to do.
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long it may take to stop: its queues run dry first.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// How much of its standard error is kept for a message, bytes.

@@ -17,7 +17,7 @@ use super::outcome::{Counts, LabStats, Outcome, Totals};
 use super::packet::{Packet, Unroutable};
 use crate::capture::Record;
 use crate::policy::{Action, Config, Mode, to_mapped};
-use crate::replay::Conversations;
+use crate::replay::{Conversations, Done};
 use crate::telemetry::{FlowRecord, LabCounts, StatsCounters, StatsRecord};
 
 /// Broken promises that are told one by one.
@@ -258,7 +258,11 @@ impl Tally {
                 conversation.policy = policy.map(|(_, policy)| {
                     let course = of.course.as_ref();
                     let action = course.map_or(Action::Allow, |course| course.alert.action);
-                    (policy.name.clone(), action)
+                    Done {
+                        policy: policy.name.clone(),
+                        action,
+                        budget: None,
+                    }
                 });
                 let course = of.course.as_ref();
                 conversation.detection = course.and_then(|course| course.detection(conversation));

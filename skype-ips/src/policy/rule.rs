@@ -159,13 +159,16 @@ impl Rules {
     }
 }
 
-/// The strictest of rules; what is not spoken of is allowed.
-fn strictest<'r>(mut rules: impl Iterator<Item = &'r Rule>) -> Rule {
-    let first = rules
-        .next()
-        .cloned()
-        .unwrap_or_else(|| Action::Allow.into());
-    rules.fold(first, |one, other| one.stricter(other))
+/// The strictest of rules, with what accompanies it or else the next stricter; what is not spoken of
+/// is allowed.
+fn strictest<'r>(rules: impl Iterator<Item = &'r Rule>) -> Rule {
+    let mut rules: Vec<_> = rules.collect();
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.action));
+    let strictest = rules.first().copied().cloned();
+    let strictest = strictest.unwrap_or_else(|| Action::Allow.into());
+    rules
+        .into_iter()
+        .fold(strictest, |one, other| one.stricter(other))
 }
 
 impl Restriction {

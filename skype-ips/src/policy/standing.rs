@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use skype_ips_common::layout::{Address, FlowKey, Met, PolicyEntry, Verdict};
+use skype_ips_common::layout::{ActionEntry, Address, FlowKey, Met, PolicyEntry, Verdict};
 
 use super::budget::Budget;
 use super::compiled::Compiled;
@@ -85,12 +85,17 @@ impl Standing {
         verdict: &Verdict,
     ) -> Option<Decided<'_>> {
         let (entry, action) = self.compiled.decide(key, met, called, verdict)?;
-        let budgets = action.budgets.iter().take_while(|place| **place != 0);
-        let budgets = budgets.filter_map(|place| self.set.budgets.get(usize::from(place - 1)));
         Some(Decided {
             policy: self.set.policies.get(usize::from(entry.index))?,
             action: Action::from_number(action.action),
-            budgets: budgets.collect(),
+            budgets: self.budgets(&action),
         })
+    }
+
+    /// The budgets that an entry of the action table names.
+    pub fn budgets(&self, entry: &ActionEntry) -> Vec<&Budget> {
+        let places = entry.budgets.iter().take_while(|place| **place != 0);
+        let budgets = places.filter_map(|place| self.set.budgets.get(usize::from(place - 1)));
+        budgets.collect()
     }
 }

@@ -1,15 +1,17 @@
 //! Facts about policies, whatever file they came from.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod book;
+mod windows;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
-use skype_ips_common::gate::Tables;
-use skype_ips_common::layout::{Verdict, kind};
+use skype_ips_common::layout::{FlowKey, Met, TCP, Verdict, kind};
 
 use super::*;
-use crate::kernel::MemoryTables;
 
 fn policy(name: &str, subnets: &[&str], default: Action) -> Policy {
     Policy {
@@ -18,21 +20,53 @@ fn policy(name: &str, subnets: &[&str], default: Action) -> Policy {
             .iter()
             .map(|net| net.parse().expect("a prefix"))
             .collect(),
-        default,
-        ambiguous: Action::Allow,
+        vlans: Vec::new(),
+        interfaces: Vec::new(),
+        exempt: Vec::new(),
+        rules: Rules {
+            default: Some(default.into()),
+            ..Rules::default()
+        },
+        windows: Vec::new(),
         mode: Mode::Enforce,
         confidence: Confidence::Strong,
     }
 }
 
-fn name_of<'s>(set: &'s PolicySet, host: &str) -> Option<&'s str> {
+fn compiled(set: &PolicySet, gateway: Mode) -> Compiled {
+    set.compile(gateway, &Open::default(), &[])
+}
+
+fn name_of<'s>(set: &'s PolicySet, met: Met, host: &str) -> Option<&'s str> {
     let host = to_mapped(host.parse().expect("an address"));
-    set.of(&host).map(|(_, policy)| policy.name.as_str())
+    let entry = compiled(set, Mode::Enforce).policy_of(met, &host)?;
+    Some(&set.policies[usize::from(entry.index)].name)
+}
+
+fn verdict(role: Role, class: Class, confidence: Confidence) -> Verdict {
+    Verdict {
+        kind: kind::SKYPE,
+        class: class.number(),
+        role: role.number(),
+        confidence: confidence.number(),
+        ..Verdict::default()
+    }
 }
 
 fn outcome(set: &PolicySet, host: &str, confidence: Confidence, gateway: Mode) -> Option<Action> {
-    let host = to_mapped(host.parse().expect("an address"));
-    set.effective(&host, Role::Client, Class::Signaling, confidence, gateway)
+    let verdict = verdict(Role::Client, Class::Signaling, confidence);
+    decided(set, host, &verdict, gateway)
+}
+
+fn decided(set: &PolicySet, host: &str, verdict: &Verdict, gateway: Mode) -> Option<Action> {
+    let key = FlowKey {
+        inside: to_mapped(host.parse().expect("an address")),
+        protocol: TCP,
+        ..FlowKey::default()
+    };
+    let compiled = compiled(set, gateway);
+    let (_, entry) = compiled.decide(&key, Met::default(), false, verdict)?;
+    Some(Action::from_number(entry.action))
 }
 
 #[test]
@@ -50,7 +84,33 @@ fn the_longest_prefix_decides_in_both_families() {
         ("fd00::7", Some("host")),
         ("2001:db8::1", None),
     ] {
-        assert_eq!(name_of(&set, host), name, "{host}");
+        assert_eq!(name_of(&set, Met::default(), host), name, "{host}");
+    }
+}
+
+#[test]
+fn a_vlans_policies_go_before_an_interfaces_and_those_before_all_others() {
+    let mut by_vlan = policy("vlan", &["10.0.0.0/8"], Action::Allow);
+    by_vlan.vlans = vec![7];
+    let mut by_interface = policy("interface", &["10.1.0.0/16"], Action::Allow);
+    by_interface.interfaces = vec!["eth2".into()];
+    let mut set = PolicySet::new(vec![
+        policy("anywhere", &["10.1.2.0/24"], Action::Allow),
+        by_interface,
+        by_vlan,
+    ]);
+    set.interfaces = vec!["eth1".into(), "eth2".into()];
+    let met = |vlan, interface| Met { interface, vlan };
+    for (met, host, name) in [
+        (met(7, 2), "10.1.2.3", Some("vlan")),
+        (met(8, 2), "10.1.2.3", Some("interface")),
+        (met(0, 1), "10.1.2.3", Some("anywhere")),
+        (met(0, 0), "10.1.2.3", Some("anywhere")),
+        (met(0, 1), "10.9.9.9", None),
+        (met(7, 1), "10.9.9.9", Some("vlan")),
+        (met(7, 2), "192.0.2.1", None),
+    ] {
+        assert_eq!(name_of(&set, met, host), name, "{met:?} {host}");
     }
 }
 
@@ -65,12 +125,57 @@ fn every_ipv6_host_is_no_ipv4_host() {
         "2001:db8::1",
         "ffff::",
     ] {
-        assert_eq!(name_of(&everyone, host), Some("six"), "{host}");
+        assert_eq!(
+            name_of(&everyone, Met::default(), host),
+            Some("six"),
+            "{host}"
+        );
     }
     for host in ["0.0.0.0", "10.0.0.1", "255.255.255.255"] {
-        assert_eq!(name_of(&everyone, host), None, "{host}");
+        assert_eq!(name_of(&everyone, Met::default(), host), None, "{host}");
     }
     assert_eq!(everyone.prefixes(), 96);
+}
+
+#[test]
+fn a_policys_exempt_hosts_are_its_own() {
+    let mut wide = policy("wide", &["10.0.0.0/8", "10.1.2.128/25"], Action::Drop);
+    wide.exempt = vec!["10.1.0.0/16".parse().expect("a prefix")];
+    let narrow = policy("narrow", &["10.1.2.0/24"], Action::Drop);
+    for policies in [vec![wide.clone(), narrow.clone()], vec![narrow, wide]] {
+        let set = PolicySet::new(policies);
+        for (host, name) in [
+            ("10.2.0.1", Some("wide")),
+            ("10.1.0.1", None),
+            ("10.1.2.3", Some("narrow")),
+            ("10.1.2.130", None),
+        ] {
+            assert_eq!(name_of(&set, Met::default(), host), name, "{host}");
+        }
+    }
+}
+
+#[test]
+fn each_prefix_of_each_policy_has_a_number_of_its_own() {
+    let mut one = policy("one", &["10.0.0.0/8", "10.1.0.0/16"], Action::Drop);
+    one.vlans = vec![10, 20];
+    let mut two = policy("two", &["10.0.0.0/8"], Action::Drop);
+    two.vlans = vec![30];
+    let numbers = |set: &PolicySet| -> BTreeSet<(u16, u32)> {
+        let compiled = compiled(set, Mode::Enforce);
+        compiled
+            .prefixes()
+            .map(|(_, _, entry)| (entry.index, entry.subnet))
+            .collect()
+    };
+    let set = PolicySet::new(vec![one.clone(), two.clone()]);
+    let both = numbers(&set);
+    assert_eq!(both.len(), 3);
+    let subnets: BTreeSet<u32> = both.iter().map(|(_, subnet)| *subnet).collect();
+    assert_eq!(subnets.len(), 3);
+    // In another order they are the same.
+    let turned = numbers(&PolicySet::new(vec![two, one]));
+    assert_eq!(subnets, turned.iter().map(|(_, subnet)| *subnet).collect());
 }
 
 #[test]
@@ -85,6 +190,7 @@ fn only_enforcing_on_both_sides_with_enough_confidence_drops() {
         watched,
         sure,
         policy("allowed", &["10.4.0.0/16"], Action::Allow),
+        policy("refused", &["10.6.0.0/16"], Action::Reject),
     ]);
     for (host, confidence, gateway, action) in [
         ("10.1.0.1", Strong, Mode::Enforce, Some(Action::Drop)),
@@ -96,6 +202,8 @@ fn only_enforcing_on_both_sides_with_enough_confidence_drops() {
         ("10.4.0.1", Exact, Mode::Enforce, Some(Action::Allow)),
         ("10.4.0.1", Heuristic, Mode::Monitor, Some(Action::Allow)),
         ("10.5.0.1", Exact, Mode::Enforce, None),
+        ("10.6.0.1", Strong, Mode::Enforce, Some(Action::Reject)),
+        ("10.6.0.1", Heuristic, Mode::Enforce, Some(Action::Alert)),
     ] {
         let found = outcome(&set, host, confidence, gateway);
         assert_eq!(found, action, "{host} {confidence} {gateway}");
@@ -112,109 +220,71 @@ fn the_built_in_configuration_drops_in_private_networks_and_monitors() {
         let action = outcome(&config.policies, host, Confidence::Strong, Mode::Enforce);
         assert_eq!(action, Some(Action::Drop), "{host}");
     }
-    assert_eq!(name_of(&config.policies, "172.32.0.1"), None);
+    assert_eq!(
+        name_of(&config.policies, Met::default(), "172.32.0.1"),
+        None
+    );
     assert_eq!(config.hash.len(), 64);
-}
-
-fn any_host() -> impl Strategy<Value = IpAddr> {
-    // Few bits vary, so that hosts and prefixes meet often.
-    prop_oneof![
-        any::<[u8; 2]>().prop_map(|[a, b]| Ipv4Addr::new(10, a & 3, 0, b & 7).into()),
-        any::<[u8; 2]>()
-            .prop_map(
-                |[a, b]| Ipv6Addr::from_bits(u128::from(a) << 120 | u128::from(b & 7)).into()
-            ),
-    ]
-}
-
-fn any_word<T: Copy + std::fmt::Debug>(words: &'static [T]) -> impl Strategy<Value = T> {
-    proptest::sample::select(words)
-}
-
-prop_compose! {
-    fn any_policy()(
-        nets in proptest::collection::vec((any_host(), 0u8..=128), 1..4),
-        default in any_word(Action::ALL),
-        ambiguous in any_word(Action::ALL),
-        mode in any_word(Mode::ALL),
-        confidence in any_word(Confidence::ALL),
-    ) -> Policy {
-        let net = |(host, len): (IpAddr, u8)| {
-            let net = IpNet::from(host);
-            IpNet::new(host, len.min(net.max_prefix_len())).expect("not too long").trunc()
-        };
-        Policy {
-            name: "any".into(),
-            subnets: nets.into_iter().map(net).collect(),
-            default,
-            ambiguous,
-            mode,
-            confidence,
-        }
-    }
 }
 
 #[test]
 fn what_is_ambiguous_has_an_action_of_its_own() {
     let mut one = policy("one", &["10.0.0.0/8"], Action::Drop);
-    let host = to_mapped(Ipv4Addr::new(10, 0, 0, 1).into());
-    let done =
-        |policy: &Policy, gateway| PolicySet::new(vec![policy.clone()]).ambiguous(&host, gateway);
+    let done = |policy: &Policy, gateway| {
+        let set = PolicySet::new(vec![policy.clone()]);
+        decided(&set, "10.0.0.1", &Verdict::AMBIGUOUS, gateway)
+    };
     assert_eq!(done(&one, Mode::Enforce), Some(Action::Allow));
-    one.default = Action::Allow;
-    one.ambiguous = Action::Drop;
+    one.rules.default = Some(Action::Allow.into());
+    one.rules.ambiguous = Some(Action::Drop.into());
     // It has no confidence, so none can be asked of it.
     one.confidence = Confidence::Exact;
     assert_eq!(done(&one, Mode::Enforce), Some(Action::Drop));
     assert_eq!(done(&one, Mode::Monitor), Some(Action::Alert));
     one.mode = Mode::Monitor;
     assert_eq!(done(&one, Mode::Enforce), Some(Action::Alert));
-    let stranger = to_mapped(Ipv4Addr::new(192, 0, 2, 1).into());
+    let stranger = decided(
+        &PolicySet::new(vec![one]),
+        "192.0.2.1",
+        &Verdict::AMBIGUOUS,
+        Mode::Enforce,
+    );
+    assert_eq!(stranger, None);
+}
+
+#[test]
+fn what_accompanies_an_action_is_that_of_the_strictest_that_has_some() {
+    let with = |action: Action, dscp| Rule {
+        dscp,
+        ..Rule::from(action)
+    };
+    let rules = |rule| Rules {
+        default: Some(rule),
+        ..Rules::default()
+    };
+    let several = [
+        rules(with(Action::Allow, Some(1))),
+        rules(with(Action::Throttle, None)),
+        rules(with(Action::Alert, Some(3))),
+    ];
+    let several: Vec<_> = several.iter().collect();
+    let together = Rules::together(&several, Role::Client, Class::Voice, 0);
     assert_eq!(
-        PolicySet::new(vec![one]).ambiguous(&stranger, Mode::Enforce),
-        None
+        (together.action, together.dscp),
+        (Action::Throttle, Some(3))
     );
 }
 
 proptest! {
-    #[test]
-    fn the_gates_tables_say_what_the_policies_say(
-        policies in proptest::collection::vec(any_policy(), 0..5),
-        hosts in proptest::collection::vec(any_host(), 1..20),
-        gateway in any_word(Mode::ALL),
-        role in any_word(Role::ALL),
-        class in any_word(Class::ALL),
-        confidence in any_word(Confidence::ALL),
-    ) {
-        let set = PolicySet::new(policies);
-        let mut tables = MemoryTables::new(&set.compile(gateway, 7));
-        let verdict = Verdict {
-            kind: kind::SKYPE,
-            class: class.number(),
-            role: role.number(),
-            confidence: confidence.number(),
-            ..Verdict::default()
-        };
-        for host in hosts {
-            let host = to_mapped(host);
-            let said = set.effective(&host, role, class, confidence, gateway);
-            let row = tables.policy(&host);
-            let done = row.map(|row| tables.action(row, &verdict));
-            prop_assert_eq!(done, said.map(Action::number));
-            let said = set.ambiguous(&host, gateway);
-            let done = row.map(|row| tables.action(row, &Verdict::AMBIGUOUS));
-            prop_assert_eq!(done, said.map(Action::number));
-        }
-    }
-
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {
         let _ = parse(Path::new("any.toml"), &text);
     }
 
     #[test]
-    fn no_broken_configuration_panics(cut in 0usize..5000, noise in "\\PC{0,8}", drop in 0usize..20) {
-        let whole = include_str!("default.toml");
+    fn no_broken_configuration_panics(cut in 0usize..9000, noise in "\\PC{0,8}", drop in 0usize..20) {
+        let (_, rest) = include_str!("../../../docs/policy.md").split_once("```toml\n").expect("a policy");
+        let (whole, _) = rest.split_once("```").expect("its end");
         let from = cut % (whole.len() + 1);
         let to = (from + drop).min(whole.len());
         let text = format!("{}{noise}{}", &whole[..from], &whole[to..]);

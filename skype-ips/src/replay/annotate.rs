@@ -1,6 +1,6 @@
 //! Comments for the packets that prove and decide, to be read beside their bytes.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::driver::{Driver, Step};
 use super::explain::{chance, place};
@@ -17,7 +17,7 @@ const MOST: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct Annotator {
     /// Conversations whose deciding packet was dropped.
-    dropped: FxHashSet<usize>,
+    stopped: FxHashMap<usize, Action>,
 }
 
 impl Annotator {
@@ -29,8 +29,8 @@ impl Annotator {
         for (index, action) in outer.into_iter().chain(within) {
             let found = driver.conversations().get(index).detection.as_ref();
             let decides = found.is_some_and(|found| found.frame == Some(record.number));
-            if decides && action == Action::Drop {
-                self.dropped.insert(index);
+            if decides && action.stops() {
+                self.stopped.insert(index, action);
             }
         }
     }
@@ -49,10 +49,9 @@ impl Annotator {
                     &doubt.evidence,
                     &format!("of {conversation}"),
                 );
-                let action = conversation.policy.as_ref().map(|(_, action)| *action);
                 let text = format!(
                     "skype-ips: {conversation} may be Skype's or Teams'; action: {}",
-                    action.unwrap_or(Action::Allow)
+                    conversation.action()
                 );
                 comments
                     .entry(doubt.frame.unwrap_or(0))
@@ -67,16 +66,16 @@ impl Annotator {
                 continue;
             };
             let finding = found.finding;
-            let policy = conversation.policy.as_ref().map(|(_, action)| *action);
             let mut text = format!(
                 "skype-ips: {conversation} is Skype from this packet on: {}, {}, {}; {}; action: {}",
                 finding.class,
                 finding.role,
                 finding.confidence,
                 strength(proof),
-                match self.dropped.contains(&index) {
-                    true => Action::Drop,
-                    false => Action::Alert.min(policy.unwrap_or(Action::Allow)),
+                match self.stopped.get(&index) {
+                    Some(action) => *action,
+                    None if conversation.action().stops() => Action::Alert,
+                    None => conversation.action(),
                 }
             );
             if let Some(endpoint) = proof.endpoint.as_ref() {

@@ -8,7 +8,7 @@ use skype_ips_common::parse::{Fragment, Headers};
 
 use super::passage::Passage;
 use crate::engine::{Evidence, Finding};
-use crate::policy::{Action, from_mapped};
+use crate::policy::{Action, Decided, from_mapped};
 use crate::telemetry::eve::{
     Ambiguous, FlowCounters, FlowPolicy, FlowRecord, FlowSkype, LabCounts, SkypeDetail,
     protocol_name, timestamp,
@@ -80,7 +80,7 @@ pub struct Conversation {
     /// Packets that the policy dropped.
     pub dropped: u64,
     /// The policy of its inside host and what that did.
-    pub policy: Option<(String, Action)>,
+    pub policy: Option<Done>,
     /// What the lab counted.
     pub lab: Option<LabCounts>,
     /// Packets that the gate sent to user space.
@@ -89,6 +89,33 @@ pub struct Conversation {
     pub passage: Passage,
     /// The inside endpoint whose proof decided it.
     pub endpoint: Option<ProvedEndpoint>,
+}
+
+/// What a policy did, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The policy's name.
+    pub policy: String,
+    /// The strictest that it did.
+    pub action: Action,
+    /// Names of the budgets that were obeyed, if any.
+    pub budget: Option<String>,
+}
+
+impl Done {
+    /// What was decided by a policy.
+    pub(super) fn of(decided: &Decided<'_>) -> Self {
+        let names: Vec<_> = decided
+            .budgets
+            .iter()
+            .map(|budget| budget.name.as_str())
+            .collect();
+        Self {
+            policy: decided.policy.name.clone(),
+            action: decided.action,
+            budget: (!names.is_empty()).then(|| names.join(", ")),
+        }
+    }
 }
 
 impl Conversation {
@@ -115,6 +142,13 @@ impl Conversation {
         }
     }
 
+    /// The strictest that its policy did.
+    pub fn action(&self) -> Action {
+        self.policy
+            .as_ref()
+            .map_or(Action::Allow, |done| done.action)
+    }
+
     /// Packets of both directions.
     pub const fn total_packets(&self) -> u64 {
         self.packets[TO_SERVER] + self.packets[TO_CLIENT]
@@ -123,10 +157,7 @@ impl Conversation {
     /// The event record of the conversation's end. `capture` is the file's name, `policy_hash`
     /// the SHA-256 of the configuration.
     pub fn record(&self, capture: &str, policy_hash: &str) -> FlowRecord {
-        let (name, action) = match &self.policy {
-            Some((name, action)) => (Some(name.clone()), *action),
-            None => (None, Action::Allow),
-        };
+        let done = self.policy.as_ref();
         FlowRecord {
             event_type: "flow",
             timestamp: timestamp(self.end),
@@ -171,10 +202,10 @@ impl Conversation {
                 }),
             },
             policy: FlowPolicy {
-                name,
+                name: done.map(|done| done.policy.clone()),
                 version: policy_hash.to_owned(),
-                action,
-                budget: None,
+                action: self.action(),
+                budget: done.and_then(|done| done.budget.clone()),
                 dropped_pkts: self.dropped,
             },
             lab: self.lab,
@@ -339,6 +370,7 @@ mod tests {
             tcp_flags: 0,
             tcp_seq: 0,
             fragment,
+            ..Headers::default()
         }
     }
 

@@ -7,20 +7,20 @@ use prefix_trie::PrefixSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
 use skype_ips_common::layout::{
-    Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, PolicyEntry,
-    Verdict, kind,
+    ActionEntry, Address, Counter, EndpointKey, FlowKey, GateConfig, INBOUND, Met, OUTBOUND,
+    PolicyEntry, Verdict, kind,
 };
 use skype_ips_common::mark::Code;
-use skype_ips_common::parse::{ACK, Fragment, Headers, Refusal, SYN, Slice, headers};
+use skype_ips_common::parse::{Fragment, Headers, Refusal, Slice, headers};
 
-use super::conversations::Conversations;
+use super::conversations::{Conversations, Done};
 use super::proof::Proof;
 use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
 use crate::engine::{Engine, Event, Packet, Settings, next_tick};
 use crate::kernel::{MemoryTables, VerdictTables};
-use crate::policy::{Action, Config, Mode, Standing, mapped_prefix};
+use crate::policy::{Action, Compiled, Config, Decided, Mode, Standing, mapped_prefix};
 use crate::telemetry::StatsCounters;
 use crate::telemetry::tunnel::Tunnel;
 
@@ -67,6 +67,10 @@ pub(super) struct Keys {
     pub(super) flows: [Option<FlowKey>; 2],
     /// Engine time of its last packet.
     pub(super) last: u64,
+    /// Where its inside hosts were met last.
+    pub(super) met: Met,
+    /// Whether the outside end opened it.
+    pub(super) called: bool,
 }
 
 /// Replays one capture.
@@ -109,24 +113,19 @@ impl Driver {
     /// covers are watched, and nothing is done to them.
     pub fn new(config: &Config, mode: Mode, settings: Settings, inside: &[IpNet]) -> Self {
         let standing = config.standing(mode, jiff::Timestamp::UNIX_EPOCH);
-        let mut compiled = standing.compiled().clone();
-        // A policy without rows in the action table allows everything.
-        let everybody = PolicyEntry {
-            index: config.policies.policies().len() as u16,
-            ..PolicyEntry::default()
-        };
-        compiled.cover_rest(everybody);
+        let tables = MemoryTables::new(&watching_all(&standing));
         Self {
-            standing,
             hash: config.hash.clone(),
             inside: inside.iter().map(|net| mapped_prefix(*net)).collect(),
-            tables: MemoryTables::new(&compiled),
             gate: GateConfig {
                 predicates: config.knowledge.predicates,
                 dns_tails: config.knowledge.names.dns_tails(),
                 queues: u32::from(config.gateway.queues.count),
+                flags: tables.flags(),
                 ..GateConfig::default()
             },
+            standing,
+            tables,
             work: Work::default(),
             engine: Engine::new(Settings {
                 knowledge: config.knowledge.clone(),
@@ -166,7 +165,7 @@ impl Driver {
         self.stats.bytes += u64::from(record.wire_len);
         let (mut step, refusal) = self.judge(record, 0, None);
         self.stats.undecodable += u64::from(refusal == Some(Refusal::Undecodable));
-        let mut dropped = step.action == Action::Drop;
+        let mut dropped = step.action.stops();
         for (slot, layer) in self.zones.within(record).into_iter().enumerate() {
             let Layer {
                 record,
@@ -178,7 +177,7 @@ impl Driver {
             if tunnel.is_some() {
                 self.tagged_within += self.tables.counter(Counter::Tagged) - tagged;
             }
-            dropped |= inner.action == Action::Drop;
+            dropped |= inner.action.stops();
             step.within[slot] = Some(Within {
                 conversation: inner.conversation,
                 action: inner.action,
@@ -206,26 +205,27 @@ impl Driver {
             Ok(headers) => headers,
             Err(refusal) => return (step, Some(refusal)),
         };
+        // The link's own headers may be gone from the record; which interface it was is not known.
+        let met = Met {
+            interface: 0,
+            vlan: record.vlan.first().copied().unwrap_or(0),
+        };
         let (time, vlan) = (record.timestamp, &record.vlan);
         let conversations = &mut self.conversations;
         step.conversation = conversations.observe_in(zone, tunnel, time, &headers, vlan);
         if let Some(index) = step.conversation {
             self.keys.resize(self.conversations.len(), Keys::default());
             self.keys[index].last = self.now;
+            self.keys[index].met = met;
         }
         let payload = payload(record, &headers);
         if let Some(index) = step.conversation {
             let passage = &mut self.conversations.get_mut(index).passage;
             passage.payload(&headers, payload);
         }
-        // The link's own headers may be gone from the record; which interface it was is not known.
-        let met = Met {
-            interface: 0,
-            vlan: record.vlan.first().copied().unwrap_or(0),
-        };
-        let (mut dropped, mut queued) = (false, false);
+        let (mut stopped, mut queued) = (None, false);
         for (slot, side) in self.sides(&headers).into_iter().enumerate() {
-            if dropped {
+            if stopped.is_some() {
                 break;
             }
             let Some(side) = side else {
@@ -252,27 +252,35 @@ impl Driver {
                 self.of_flows.insert(key, index);
             }
             self.count_type2(&key, side, payload, headers.payload_len);
-            dropped = match outcome {
-                Outcome::Drop => true,
+            self.note(&key, *self.work.entry(), step.conversation);
+            stopped = match outcome {
+                Outcome::Drop => Some(Action::Drop),
+                Outcome::Pass(Code::Reject) => Some(Action::Reject),
                 Outcome::Pass(Code::Inspect(_)) => {
                     queued = true;
                     self.inspect(record, &headers, side, key, step.conversation)
                 }
-                Outcome::Pass(_) => false,
+                Outcome::Pass(_) => None,
             };
-            let called = side != Side::InsideIngress && headers.tcp_flags & (SYN | ACK) == SYN;
+            let called = self
+                .tables
+                .flow_state(&key)
+                .is_some_and(|flow| flow.called != 0);
+            if let Some(index) = step.conversation {
+                self.keys[index].called |= called;
+            }
             self.know_endpoint(record.number, &key, called, step.conversation);
         }
         if let Some(index) = step.conversation {
             let conversation = self.conversations.get_mut(index);
-            conversation.dropped += u64::from(dropped);
+            conversation.dropped += u64::from(stopped.is_some());
             conversation.queued += u64::from(queued);
             if conversation.detection.is_some() {
                 step.action = Action::Alert;
             }
         }
-        if dropped {
-            step.action = Action::Drop;
+        if let Some(action) = stopped {
+            step.action = action;
         }
         (step, None)
     }
@@ -296,6 +304,7 @@ impl Driver {
             return;
         }
         self.next_tick = next_tick(self.next_tick, self.now);
+        self.open_windows();
         for key in self.engine.watching() {
             if let Some(state) = self.tables.flow_state(&key) {
                 self.engine
@@ -304,6 +313,48 @@ impl Driver {
         }
         self.engine.tick(self.now, &mut self.events);
         self.take_events(0, None);
+    }
+
+    /// Windows open and close by the capture's time.
+    fn open_windows(&mut self) {
+        let Ok(at) = jiff::Timestamp::from_nanosecond(i128::from(self.now)) else {
+            return;
+        };
+        let set = self.standing.set().clone();
+        let open = set.open(at);
+        if open != *self.standing.open() {
+            self.standing = Standing::new(set, self.standing.mode(), open, Vec::new());
+            self.tables.set_policy(&watching_all(&self.standing));
+            self.gate.flags = self.tables.flags();
+        }
+    }
+
+    /// Keeps the strictest that a policy did to a conversation.
+    fn note(&mut self, key: &FlowKey, entry: ActionEntry, conversation: Option<usize>) {
+        let (Some(index), action) = (conversation, Action::from_number(entry.action)) else {
+            return;
+        };
+        let conversation = self.conversations.get_mut(index);
+        if action == Action::Allow
+            || conversation
+                .policy
+                .as_ref()
+                .is_some_and(|done| done.action >= action)
+        {
+            return;
+        }
+        let met = self
+            .tables
+            .flow_state(key)
+            .map_or_else(Met::default, |flow| flow.met);
+        if let Some((_, policy)) = self.standing.of(met, &key.inside) {
+            let budgets = self.standing.budgets(&entry);
+            conversation.policy = Some(Done::of(&Decided {
+                policy,
+                action,
+                budgets,
+            }));
+        }
     }
 
     /// Where a gateway between inside and outside would meet the packet. Between two inside hosts
@@ -326,7 +377,7 @@ impl Driver {
         self.inside.get_lpm(&host).is_some()
     }
 
-    /// What user space does with a packet that the gate sent up; true if it drops it.
+    /// What user space does with a packet that the gate sent up, if that stops it.
     fn inspect(
         &mut self,
         record: &Record,
@@ -334,10 +385,10 @@ impl Driver {
         side: Side,
         key: FlowKey,
         conversation: Option<usize>,
-    ) -> bool {
+    ) -> Option<Action> {
         // What follows the first fragment has no message head and no sequence number.
         if matches!(headers.fragment, Fragment::Later(_)) {
-            return false;
+            return None;
         }
         let outbound = side == Side::InsideIngress;
         let direction = if outbound { OUTBOUND } else { INBOUND };
@@ -378,9 +429,24 @@ impl Driver {
             None => answer.ambiguous.then_some(Verdict::AMBIGUOUS),
         };
         let (met, called) = flow.map_or_else(Default::default, |flow| (flow.met, flow.called != 0));
-        let decided = verdict.and_then(|verdict| self.standing.decide(&key, met, called, &verdict));
-        decided.is_some_and(|decided| decided.action.stops())
+        let (_, entry) = self
+            .standing
+            .compiled()
+            .decide(&key, met, called, &verdict?)?;
+        self.note(&key, entry, conversation);
+        Some(Action::from_number(entry.action)).filter(|action| action.stops())
     }
+}
+
+/// What is in force, with every other host under a policy that allows everything: it has no rows in
+/// the action table.
+fn watching_all(standing: &Standing) -> Compiled {
+    let mut compiled = standing.compiled().clone();
+    compiled.cover_rest(PolicyEntry {
+        index: standing.set().policies().len() as u16,
+        ..PolicyEntry::default()
+    });
+    compiled
 }
 
 /// The payload of a packet, as far as the capture has it; nothing of a later fragment, which has

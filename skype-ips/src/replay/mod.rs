@@ -18,7 +18,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use annotate::Annotator;
-pub use conversations::{Conversation, Conversations, Detection, Doubt, TO_CLIENT, TO_SERVER};
+pub use conversations::{
+    Conversation, Conversations, Detection, Done, Doubt, TO_CLIENT, TO_SERVER,
+};
 pub use driver::{Driver, Judged, Step, Within};
 pub use expect::{Expectations, LabelError, Mismatch, Score};
 pub use passage::Passage;

@@ -1,9 +1,9 @@
 //! What a replayed capture turned out to hold.
 
 use rustc_hash::FxHashMap;
-use skype_ips_common::layout::{EndpointKey, Met, UDP, Verdict};
+use skype_ips_common::layout::{EndpointKey, UDP, Verdict, kind};
 
-use super::conversations::{Conversations, Detection};
+use super::conversations::{Conversations, Detection, Done};
 use super::driver::{Driver, Keys};
 use super::proof::{Leaning, Proof};
 use crate::hosts::endpoints::PROVED_LIFE;
@@ -55,9 +55,11 @@ impl Report {
                 conversation.endpoint = proof.endpoint;
                 conversation.passage.decide_in_retrospect();
             }
-            let found = conversation.detection.as_ref();
             let ambiguous = conversation.ambiguous.is_some();
-            conversation.policy = done(keys, found, ambiguous, &standing);
+            if conversation.policy.is_none() {
+                let found = conversation.detection.as_ref();
+                conversation.policy = done(keys, found, ambiguous, &standing);
+            }
             stats.skype_flows += u64::from(conversation.detection.is_some());
             stats.ambiguous_flows += u64::from(ambiguous);
         }
@@ -152,27 +154,41 @@ fn retrospective(
         .find(|index| after.contains(&proofs[*index].at))
 }
 
-/// The policy of the conversation's inside host and what it did; of two inside hosts the stricter.
+/// The policy of the conversation's inside host and what it says of what was found too late; of two
+/// inside hosts the stricter.
 fn done(
     keys: &Keys,
     detection: Option<&Detection>,
     ambiguous: bool,
     standing: &Standing,
-) -> Option<(String, Action)> {
-    let mut strictest: Option<(String, Action)> = None;
+) -> Option<Done> {
+    let verdict = match detection {
+        Some(detection) => detection.finding.verdict(),
+        None if ambiguous => Verdict::AMBIGUOUS,
+        // Nothing is known: a verdict of which policies say nothing.
+        None => Verdict::default(),
+    };
+    let mut strictest: Option<Done> = None;
     for key in keys.flows.iter().flatten() {
-        let Some((_, policy)) = standing.of(Met::default(), &key.inside) else {
+        let Some((_, policy)) = standing.of(keys.met, &key.inside) else {
             continue;
         };
-        let verdict = match detection {
-            Some(detection) => Some(detection.finding.verdict()),
-            None => ambiguous.then_some(Verdict::AMBIGUOUS),
-        };
-        let decided =
-            verdict.and_then(|verdict| standing.decide(key, Met::default(), false, &verdict));
-        let action = decided.map_or(Action::Allow, |decided| decided.action);
-        if strictest.as_ref().is_none_or(|(_, other)| action > *other) {
-            strictest = Some((policy.name.clone(), action));
+        let said = (verdict.kind != kind::OPEN)
+            .then(|| standing.decide(key, keys.met, keys.called, &verdict))
+            .flatten();
+        let done = said.as_ref().map_or_else(
+            || Done {
+                policy: policy.name.clone(),
+                action: Action::Allow,
+                budget: None,
+            },
+            Done::of,
+        );
+        if strictest
+            .as_ref()
+            .is_none_or(|other| done.action > other.action)
+        {
+            strictest = Some(done);
         }
     }
     strictest

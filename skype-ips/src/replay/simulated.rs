@@ -18,8 +18,9 @@ use crate::simulator::scenario::{self, Achieved, GATEWAY, Scenario, achieved};
 /// 2015-05-18, nanoseconds since the Unix epoch: where simulated time begins.
 pub const START: u64 = 1_431_907_200_000_000_000;
 
-/// Is told of a packet, whether it passed, and what the parties have achieved so far if it asks.
-pub type Observer<'a> = dyn FnMut(Instant, Seen<'_>, bool, &dyn Fn() -> Vec<Achieved>) + 'a;
+/// What is told of every packet: when, which, whether it passed, and what the parties achieved so far if
+/// it asks.
+pub type See<'a> = dyn FnMut(Instant, Seen<'_>, bool, &dyn Fn() -> Vec<Achieved>) + 'a;
 
 /// A gateway that detects, and does what a policy says.
 #[derive(Debug)]
@@ -68,12 +69,7 @@ impl JudgingGateway {
     }
 
     /// Plays a scenario through it; what its parties achieved. `see` is told of every packet.
-    pub fn play(
-        &mut self,
-        scenario: &Scenario,
-        seed: u64,
-        see: &mut Observer<'_>,
-    ) -> Vec<Achieved> {
+    pub fn play(&mut self, scenario: &Scenario, seed: u64, see: &mut See<'_>) -> Vec<Achieved> {
         let mut built = scenario::build(scenario, seed);
         let schedule = std::mem::take(&mut built.schedule);
         let programs = &built.programs;

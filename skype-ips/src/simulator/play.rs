@@ -98,10 +98,10 @@ pub fn play(
     })
 }
 
-/// Says what is to become of a packet, and is shown the world and the time.
+/// What says whether a packet passes; it is shown the world as well.
 pub type Judge<'a> = dyn FnMut(&World<dyn Party>, Instant, Seen<'_>) -> Fate + 'a;
 
-/// As [`play`], with a gateway that lets through what `judge` says; it is shown the world as well.
+/// As [`play`], with a gateway that lets through what `judge` says.
 pub fn play_judged(
     world: &mut World<dyn Party>,
     mut schedule: Schedule,

@@ -6,6 +6,7 @@
 
 mod blocking;
 mod both_inside;
+mod control;
 mod daemon;
 mod failures;
 mod listening_port;
@@ -13,6 +14,8 @@ mod media;
 mod net;
 mod refusals;
 mod reject;
+mod reload;
+mod reload_load;
 mod restrictions;
 mod rules;
 mod steady;

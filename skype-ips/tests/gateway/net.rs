@@ -2,7 +2,7 @@
 //! namespace without a name, linked to nothing else.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,15 +80,15 @@ impl Net {
     /// A connection from `client` to a port of `server`: its ends there.
     pub(crate) fn connection(
         client: &Netns,
-        server: (&Netns, Ipv4Addr),
+        server: (&Netns, impl Into<IpAddr>),
         port: u16,
     ) -> (TcpStream, TcpStream) {
+        let (server, address) = (server.0, server.1.into());
         let listener = server
-            .0
-            .run(|| TcpListener::bind((server.1, port)))
+            .run(|| TcpListener::bind((address, port)))
             .expect("a free port");
         let client = client
-            .run(|| TcpStream::connect((server.1, port)))
+            .run(|| TcpStream::connect((address, port)))
             .expect("a way through");
         let (server, _) = listener.accept().expect("a connection");
         for end in [&client, &server] {
@@ -170,6 +170,20 @@ impl Net {
         socket
             .send_to(&question, (OUTSIDE_HOST, 53))
             .expect("a route");
+    }
+
+    /// Sends `count` probes of as many flows at once, and waits for no answer.
+    pub(crate) fn flood(&self, count: u16) {
+        for number in 0..count {
+            let socket = self
+                .inside
+                .run(|| UdpSocket::bind((INSIDE_HOST, 40_000 + number)))
+                .expect("a free port");
+            let datagram = probe(u32::from(number), 0x1234_5678);
+            socket
+                .send_to(&datagram, (OUTSIDE_HOST, 7000))
+                .expect("a route");
+        }
     }
 
     /// Sends `count` datagrams that are nothing special, and says how many were answered.

@@ -1,13 +1,13 @@
 //! What is rejected doesn't arrive, and both ends know.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, TcpStream, UdpSocket};
 use std::process::Command;
 
 use skype_ips_common::lcg;
 
 use crate::daemon::{Daemon, leftovers, saying};
-use crate::net::{INSIDE_HOST, Net, OUTSIDE_HOST, PATIENCE, SKYPE_PORT, probe};
+use crate::net::{INSIDE_HOST, Net, OUTSIDE_HOST, PATIENCE, SKYPE_PORT, probe, shell};
 use crate::streams::opening;
 
 const REJECT: &str = "default = \"reject\"";
@@ -79,6 +79,34 @@ fn a_reset_that_we_made_goes_to_the_inside_uncounted() {
                 "hook {hook}: the SYN and the ACK: {egress}"
             );
         }
+        daemon.stop();
+    }
+}
+
+#[test]
+fn both_ends_are_reset_over_ipv6() {
+    for hook in ["tc", "off"] {
+        let Some(net) = Net::build() else { return };
+        for (host, line) in [
+            (&net.gateway, "ip address add fd00:1::1/64 dev in0 nodad"),
+            (&net.gateway, "ip address add 2001:db8::1/64 dev out0 nodad"),
+            (&net.inside, "ip address add fd00:1::2/64 dev eth0 nodad"),
+            (&net.outside, "ip address add 2001:db8::2/64 dev eth0 nodad"),
+            (&net.inside, "ip route add default via fd00:1::1"),
+            (&net.outside, "ip route add default via 2001:db8::1"),
+        ] {
+            shell(host, line);
+        }
+        net.gateway
+            .run(|| std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1"))
+            .expect("root may route");
+        let config = saying(REJECT).replace("10.0.0.0/8", "fd00::/8");
+        let daemon = Daemon::start(&net, &config, &["--hook", hook]);
+        let outside: Ipv6Addr = "2001:db8::2".parse().expect("an address");
+        let (mut client, mut server) = Net::connection(&net.inside, (&net.outside, outside), PORT);
+        client.write_all(&opening()).expect("an open connection");
+        assert_eq!(heard(&mut client), RESET, "hook {hook}");
+        assert_eq!(heard(&mut server), RESET, "hook {hook}");
         daemon.stop();
     }
 }
@@ -176,7 +204,9 @@ fn the_rules_that_reject_are_listed_and_go_with_the_rest() {
                 .status
                 .success()
         );
-        assert_eq!(leftovers(&net, &folder), [] as [String; 0], "hook {hook}");
+        let rules = net.gateway("iptables-save") + &net.gateway("nft list tables");
+        let rules = rules.to_lowercase();
+        assert!(!rules.contains("skype"), "hook {hook}: {rules}");
         let filter = net.gateway("iptables-save -t filter");
         assert!(
             filter.contains("--dport 1 -j DROP"),

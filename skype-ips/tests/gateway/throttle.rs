@@ -79,6 +79,7 @@ fn a_host_gets_what_its_budget_has_room_for() {
         let to = net.outside.run(|| UdpSocket::bind((OUTSIDE_HOST, 7777)));
         let (arrived, took) = flood(&from.expect("free"), &to.expect("free"));
         holds(arrived, took, &format!("hook {hook}"));
+        let _server = net.serve();
         assert_eq!(net.plain(30), 30, "hook {hook}: the rest has no budget");
         daemon.stop();
     }

@@ -117,14 +117,63 @@ fn tc_and_the_gate_in_user_space_decide_alike_over_every_capture() {
     every_capture(Through::Tc);
 }
 
+/// All that a policy can ask for. The budgets have room for every packet: the kernel's clock is not the
+/// capture's.
+const POLICY: &str = r#"
+version = 1
+[[budget]]
+name = "wide"
+rate = "1000 MB/s"
+burst = "1000 MB"
+[[budget]]
+name = "session"
+rate = "1000 MB/s"
+burst = "1000 MB"
+scope = "session"
+direction = "sum"
+[[policy]]
+name = "p"
+subnets = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+default = { throttle = ["wide", "session"] }
+login = "reject"
+ambiguous = "drop"
+listening-port = { action = "drop", ports = [22, 135, 445, 3389, 8080] }
+only-via = { proxies = ["192.0.2.1:1080"], action = "alert" }
+"#;
+
+#[test]
+fn budgets_rejection_and_restrictions_decide_alike_over_every_capture() {
+    let Some(mut twins) = Twins::under(POLICY) else {
+        return;
+    };
+    over_every_capture(&mut twins, Through::Tc);
+    // As many bytes passed in the kernel as in memory, of each budget and host.
+    let mut kernel: Vec<_> = twins
+        .programs
+        .buckets()
+        .map(|(key, state)| (key, state.passed))
+        .collect();
+    let of_memory = twins.memory.buckets();
+    let mut memory: Vec<_> = of_memory.map(|(key, state)| (*key, state.passed)).collect();
+    for buckets in [&mut kernel, &mut memory] {
+        buckets.sort_by_key(|(key, _)| (key.budget, key.direction, key.of));
+    }
+    assert_eq!(kernel, memory);
+    assert!(kernel.len() > 20, "{} buckets", kernel.len());
+}
+
 fn every_capture(through: Through) {
-    // One set of tables for all: what an earlier capture left in them is the same on both sides.
     let Some(mut twins) = Twins::load() else {
         return;
     };
+    over_every_capture(&mut twins, through);
+}
+
+/// One set of tables for all: what an earlier capture left in them is the same on both sides.
+fn over_every_capture(twins: &mut Twins, through: Through) {
     let (mut packets, mut tags) = (0, 0);
     for file in captures() {
-        let (in_file, tagged) = compare(&mut twins, &file, through);
+        let (in_file, tagged) = compare(twins, &file, through);
         packets += in_file;
         tags += tagged;
     }

@@ -1,6 +1,6 @@
 //! Frames, the flow that they belong to, and what can be known of it.
 
-use skype_ips_common::layout::{FlowKey, UDP, Verdict, kind, mapped};
+use skype_ips_common::layout::{FlowKey, TCP, UDP, Verdict, kind, mapped};
 
 /// An Ethernet frame with VLAN tags around a UDP datagram.
 pub(crate) fn tagged_frame(tags: &[u16], payload: &[u8]) -> Vec<u8> {
@@ -35,6 +35,52 @@ pub(crate) fn ipv4_udp(payload: &[u8], fragment: u16) -> Vec<u8> {
     }
     packet.extend(payload);
     packet
+}
+
+/// The inside host and port of these packets.
+pub(crate) const INSIDE: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);
+/// The outside host and port of these packets, unless they name another.
+pub(crate) const OUTSIDE: ([u8; 4], u16) = ([192, 0, 2, 1], 6000);
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const ACK: u8 = 0x10;
+
+/// An IPv4 packet around a transport header and its payload.
+fn ipv4(protocol: u8, source: [u8; 4], destination: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0];
+    packet.extend((20 + body.len() as u16).to_be_bytes());
+    packet.extend([0x47, 0x11, 0, 0, 64, protocol, 0, 0]);
+    packet.extend(source);
+    packet.extend(destination);
+    packet.extend(body);
+    packet
+}
+
+/// A UDP packet.
+pub(crate) fn udp(
+    (source, source_port): ([u8; 4], u16),
+    (destination, port): ([u8; 4], u16),
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut body = source_port.to_be_bytes().to_vec();
+    body.extend(port.to_be_bytes());
+    body.extend((8 + payload.len() as u16).to_be_bytes());
+    body.extend([0, 0]);
+    body.extend(payload);
+    ipv4(UDP, source, destination, &body)
+}
+
+/// A TCP packet with these flags.
+pub(crate) fn tcp(
+    (source, source_port): ([u8; 4], u16),
+    (destination, port): ([u8; 4], u16),
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut body = source_port.to_be_bytes().to_vec();
+    body.extend(port.to_be_bytes());
+    body.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    body.extend(payload);
+    ipv4(TCP, source, destination, &body)
 }
 
 pub(crate) fn probe() -> Vec<u8> {

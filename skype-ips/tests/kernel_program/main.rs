@@ -4,12 +4,17 @@
 #![cfg(target_os = "linux")]
 
 mod ambiguous;
+mod budgets;
 mod captures;
+mod extras;
 mod frames;
 mod gate;
+mod places;
 mod queue_share;
+mod restrictions;
 #[path = "../support/mod.rs"]
 mod support;
+mod swap;
 mod twins;
 mod user_space;
 mod verifier;

@@ -1,11 +1,15 @@
 //! The programs in the kernel beside the gate in user space.
 
+use std::path::Path;
+
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use skype_ips::engine::{Event, Subject};
 use skype_ips::kernel::{MemoryTables, Programs, ShardTables, VerdictTables};
-use skype_ips::policy::{Compiled, Config, Mode, Open};
+use skype_ips::policy::{Compiled, Config, Mode, Open, parse};
 use skype_ips_common::gate::{Outcome, Side, Work, judge};
-use skype_ips_common::layout::{Counter, FlowKey, GateConfig, Hook, Interface, Met, Verdict, kind};
+use skype_ips_common::layout::{
+    Counter, EndpointKey, FlowKey, GateConfig, Hook, Interface, Met, Verdict, kind,
+};
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{Link, Slice};
 
@@ -19,6 +23,18 @@ pub(crate) const CONFIG: GateConfig = GateConfig {
     half: 0,
     dns_tails: [0x5555_5555_5555_5555; 2],
 };
+/// Bits of the mark that are not ours.
+const OF_OPERATOR: u32 = 0x0815;
+
+/// A policy file, compiled to be enforced.
+pub(crate) fn compiled(policies: &str) -> Compiled {
+    let config = parse(Path::new("policy.toml"), policies);
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+    config
+        .policies
+        .compile(Mode::Enforce, &Open::default(), &[])
+}
+
 /// Test runs happen on the loopback interface.
 pub(crate) const LOOPBACK: u32 = 1;
 /// Longest frame that a test run takes in one piece.
@@ -47,6 +63,18 @@ impl Twins {
                 .policies
                 .compile(Mode::Enforce, &Open::default(), &[]),
         )
+    }
+
+    /// The same, enforcing a policy file of one's own.
+    pub(crate) fn under(policies: &str) -> Option<Self> {
+        Self::load_with(&compiled(policies))
+    }
+
+    /// Swaps the policies of both.
+    pub(crate) fn set_policy(&mut self, policies: &str) {
+        let compiled = compiled(policies);
+        self.programs.set_policy(&compiled).expect("room");
+        self.memory.set_policy(&compiled);
     }
 
     /// The same, under policies of one's own.
@@ -133,8 +161,47 @@ impl Twins {
         (result.return_value == 1, tagged(self) > before)
     }
 
+    /// What both say of an IP packet.
+    pub(crate) fn both(&mut self, packet: &[u8], side: Side) -> Outcome {
+        let said = self.memory(packet, Link::Raw, side);
+        let found = self.tc(packet, Link::Raw, side);
+        if side == Side::InsideEgress {
+            // Leaving packets bear no code.
+            assert_eq!(found.is_none(), said == Outcome::Drop);
+        } else {
+            assert_eq!(found.map_or(Outcome::Drop, Outcome::Pass), said);
+        }
+        said
+    }
+
+    /// What is known of an endpoint, in both tables.
+    pub(crate) fn set_endpoint(&mut self, key: &EndpointKey, verdict: Verdict) {
+        self.kernel.set_endpoint(key, verdict).expect("room");
+        self.memory.set_endpoint(key, verdict).expect("infallible");
+    }
+
     /// TC says drop by its result, and anything else by the mark; `None` is drop.
     pub(crate) fn tc(&mut self, frame: &[u8], link: Link, side: Side) -> Option<Code> {
+        let (result, mark, _) = self.run(frame, link, side, 0);
+        assert_eq!(
+            mark & !CONFIG.mark_mask,
+            OF_OPERATOR,
+            "the operator's bits of the mark changed"
+        );
+        let field = Field::new(CONFIG.mark_mask).expect("four adjacent bits");
+        // TC_ACT_SHOT is 2.
+        (result != 2).then(|| field.read(mark))
+    }
+
+    /// Runs a frame of so many segments (0 without offload) through TC: its result, the mark, and the
+    /// frame as it goes on.
+    pub(crate) fn run(
+        &mut self,
+        frame: &[u8],
+        link: Link,
+        side: Side,
+        segments: u32,
+    ) -> (u32, u32, Vec<u8>) {
         self.set_side(link, side);
         let hook = if side == Side::InsideEgress {
             Hook::Egress
@@ -142,8 +209,11 @@ impl Twins {
             Hook::Ingress
         };
         let (mut context, mut after) = ([0u8; 192], [0u8; 192]);
-        // __sk_buff: mark at 8, ingress_ifindex at 36. A mark of the operator's lies below ours.
-        context[8..12].copy_from_slice(&0x0000_0815_u32.to_ne_bytes());
+        let mut out = vec![0; frame.len()];
+        // __sk_buff: mark at 8, ingress_ifindex at 36, gso_segs at 164. A mark of the operator's lies
+        // below ours.
+        context[8..12].copy_from_slice(&OF_OPERATOR.to_ne_bytes());
+        context[164..168].copy_from_slice(&segments.to_ne_bytes());
         context[36..40].copy_from_slice(&LOOPBACK.to_ne_bytes());
         let classifier: &mut SchedClassifier =
             self.programs.classifier(hook).expect("in the object");
@@ -152,18 +222,12 @@ impl Twins {
                 data_in: Some(frame),
                 ctx_in: Some(&context),
                 ctx_out: Some(&mut after),
+                data_out: Some(&mut out),
                 ..TestRunOptions::default()
             })
             .expect("the kernel runs it");
         let mark = u32::from_ne_bytes(after[8..12].try_into().expect("four bytes"));
-        assert_eq!(
-            mark & !CONFIG.mark_mask,
-            0x0815,
-            "the operator's bits of the mark changed"
-        );
-        let field = Field::new(CONFIG.mark_mask).expect("four adjacent bits");
-        // TC_ACT_SHOT is 2.
-        (result.return_value != 2).then(|| field.read(mark))
+        (result.return_value, mark, out)
     }
 
     /// In both tables.

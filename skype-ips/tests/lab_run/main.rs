@@ -2,7 +2,7 @@
 //! namespaces.
 #![cfg(target_os = "linux")]
 
-mod ready;
+mod matrix;
 mod talk;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use skype_ips::capture::Record;
 use skype_ips::engine::Settings;
 use skype_ips::policy::{Action, Config, Mode};
-use skype_ips::replay::{Conversation, Driver, Report, private_networks};
+use skype_ips::replay::{Conversation, Done, Driver, Report, private_networks};
 use skype_ips_common::gate::{Outcome, Side};
 use skype_ips_common::mark::Code;
 
@@ -141,7 +141,12 @@ fn any_packet_of_a_known_endpoint_decides_its_conversation() {
     let last = report.conversations.get(2);
     assert_eq!(decided(last), Some(Some(1)));
     assert_eq!(last.dropped, 2);
-    assert_eq!(last.policy, Some(("skype".into(), Action::Drop)));
+    let done = Done {
+        policy: "skype".into(),
+        action: Action::Drop,
+        budget: None,
+    };
+    assert_eq!(last.policy, Some(done));
 }
 
 #[test]

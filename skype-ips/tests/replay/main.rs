@@ -6,4 +6,5 @@ mod command;
 mod driver;
 mod explain;
 mod openings;
+mod policy;
 mod support;

@@ -5,8 +5,6 @@ mod throttle;
 
 use std::process::Command;
 
-use serde_json::json;
-
 use crate::failure::Failure;
 use crate::setup::{self, Install};
 use crate::{machine, process, workspace};
@@ -34,6 +32,9 @@ struct Throttle {
     #[arg(long, value_name = "N", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=100))]
     repeat: u64,
+    /// Build skype-ips with optimisation; the kernel program that is measured is the same
+    #[arg(long)]
+    release: bool,
     /// Install nothing; name what is missing and exit with 4
     #[arg(long)]
     no_install: bool,
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     setup::for_benching(Install::unless(args.no_install))?;
     let repeat = args.repeat.to_string();
+    let profile = if args.release { "bench" } else { "dev" };
     let arguments = ["--bench", "throttle", "--", "--repeat", &repeat];
     eprintln!(
         "measuring for {} seconds, after the build",
@@ -56,14 +58,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     );
     let output = process::output(
         machine::privileged_cargo()
-            .args(["bench", "--locked", "--package", "skype-ips"])
+            .args([
+                "bench",
+                "--locked",
+                "--package",
+                "skype-ips",
+                "--profile",
+                profile,
+            ])
             .args(arguments)
             .current_dir(workspace::root()),
     )?;
     let lines = throttle::judge(&output)?;
     if args.json {
         for line in &lines {
-            println!("{}", json!(line));
+            println!("{}", serde_json::to_string(line).map_err(Failure::failed)?);
         }
     } else {
         print!("{}\n{}", machine_line(), figures::table(&lines));

@@ -6,7 +6,7 @@ use super::super::{Failure, print, word};
 use super::progress::{Done, ProgressLine};
 use super::{conclude, failure, gateway_lines, scenario};
 use crate::lab::run::{DaemonOptions, Look, Options, Outcome, Progress, Report, Run, Treatment};
-use crate::lab::run::{bit_rate, promises, run as play};
+use crate::lab::run::{bit_rate, promises, run as play, untouched};
 use crate::lab::{LabError, again_in_user_namespace, catch_signals, in_user_namespace};
 use crate::policy::{HookChoice, Mode};
 use crate::simulator::scenario::{Scenario, build};
@@ -125,7 +125,14 @@ fn report(
             .unwrap_or("daemon")
             .to_owned();
         let treatment = Treatment::of(&played, built_in);
-        runs.push(Run::new(mode, scenario, played, treatment));
+        let run = Run::new(mode, scenario, played, treatment);
+        runs.push(match (treatment, &outcome.in_force) {
+            (Treatment::Configured, Some(in_force)) => {
+                let untouched = untouched(scenario, &runs[0].played, in_force);
+                run.expecting(scenario, &untouched)
+            }
+            _ => run,
+        });
     }
     let report = Report {
         scenario,

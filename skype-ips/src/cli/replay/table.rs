@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::policy::{Action, Mode};
+use crate::policy::Mode;
 use crate::replay::{Conversation, Report, TO_CLIENT, TO_SERVER};
 use crate::telemetry::StatsCounters;
 use crate::telemetry::eve::protocol_name;
@@ -93,10 +93,7 @@ fn row(conversation: &Conversation) -> [String; 10] {
         None if found.is_none() => String::new(),
         None => "afterwards".into(),
     };
-    let action = match &conversation.policy {
-        Some((_, action)) => *action,
-        None => Action::Allow,
-    };
+    let action = conversation.action();
     [
         protocol_name(conversation.protocol).into(),
         conversation.src.to_string(),

@@ -93,12 +93,15 @@ impl<Q: Queue> Shard<Q> {
     /// Where the other end of a connection is inside too, it has a policy as well: what both ends said
     /// condemns either. It is a client there, whatever serves it here.
     fn tell_other_half(&mut self, key: &FlowKey, verdict: Verdict, now: u64) {
+        if key.protocol != TCP {
+            return;
+        }
         let other = from_other_end(key);
         let met = self.gate.flow(&other).unwrap_or_default().met;
         let in_force = self.shared.in_force();
         let of_policy = in_force.standing.of(met, &other.inside).is_some();
         drop(in_force);
-        if key.protocol == TCP && of_policy {
+        if of_policy {
             let verdict = Verdict {
                 role: CLIENT_ROLE,
                 session: 0,

@@ -318,10 +318,9 @@ impl<Q: Queue> Shard<Q> {
 impl UserGate {
     /// Judges a packet as one that is met at `side`.
     fn judge(&mut self, queued: &Queued<'_>, side: Side, met: Met) -> Outcome {
+        let bypass = if queued.bypass { flag::BYPASS } else { 0 };
         let config = GateConfig {
-            flags: self.config.flags
-                | self.tables.flags()
-                | u32::from(queued.bypass) * flag::BYPASS,
+            flags: self.config.flags | self.tables.flags() | bypass,
             ..self.config
         };
         let packet = Segmented {

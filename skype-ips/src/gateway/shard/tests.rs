@@ -28,10 +28,12 @@ const MARK: u32 = 0xf000_0000;
 struct MemoryQueue {
     incoming: VecDeque<io::Result<MemoryPacket>>,
     verdicts: std::sync::mpsc::Sender<QueueVerdict>,
-    /// What is sent beside, with its mark.
-    sent: Arc<Mutex<Vec<(Vec<u8>, u32)>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
     shared: Arc<Shared>,
 }
+
+/// A packet that is sent beside, and its mark.
+type Sent = (Vec<u8>, u32);
 
 #[derive(Debug)]
 struct MemoryPacket {

@@ -341,11 +341,37 @@ pub(super) fn in_force(instance: &str) -> Vec<String> {
     rules
 }
 
+/// Packets that the rules of an instance have handed to its queues.
+pub(super) fn queued(instance: &str) -> u64 {
+    let ours = format!("-A {PREFIX}{instance}.");
+    let saved = TOOLS.map(|(_, save, _)| run(save, &["-c", "-t", "mangle"]).unwrap_or_default());
+    let lines = saved.iter().flat_map(|text| text.lines());
+    lines.filter_map(|line| counted(line, &ours)).sum()
+}
+
+/// The packets of a rule `[packets:bytes] -A chain …` that queues, if it is in one of our chains.
+fn counted(line: &str, ours: &str) -> Option<u64> {
+    let (packets, rest) = line.strip_prefix('[')?.split_once(':')?;
+    let (_, rule) = rest.split_once("] ")?;
+    let queues = rule.starts_with(ours) && rule.contains("-j NFQUEUE");
+    queues.then(|| packets.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use skype_ips_common::mark::Field;
 
     use super::*;
+
+    #[test]
+    fn what_a_rule_hands_to_a_queue_is_read_from_its_counter() {
+        let line = "[12:1020] -A SKYPE-IPS.main.F -m mark --mark 0x80000000/0xf0000000 -j NFQUEUE --queue-num 200";
+        let ours = "-A SKYPE-IPS.main.";
+        assert_eq!(counted(line, ours), Some(12));
+        assert_eq!(counted(line, "-A SKYPE-IPS.other."), None);
+        assert_eq!(counted(&line.replace("NFQUEUE", "DROP"), ours), None);
+        assert_eq!(counted(":FORWARD ACCEPT [12:1020]", ours), None);
+    }
 
     fn plan() -> Plan {
         Plan {

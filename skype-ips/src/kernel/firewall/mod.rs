@@ -237,6 +237,15 @@ pub fn in_force(instance: &str) -> Vec<String> {
     iptables::in_force(instance)
 }
 
+/// Packets that the rules of an instance have handed to its queues since they were written. What the
+/// queues didn't get of them passed by, or was lost.
+pub fn queued_by_rules(instance: &str) -> u64 {
+    match run("nft", &["list", "table", "inet", &nft::table(instance)]) {
+        Ok(text) => text.lines().filter_map(nft::queued).sum(),
+        Err(_) => iptables::queued(instance),
+    }
+}
+
 /// Whether connection tracking holds connections of this network namespace at the moment.
 pub fn holds_connections() -> bool {
     let count =

@@ -46,7 +46,11 @@ pub(super) fn rules(plan: &Plan, answer: bool) -> String {
     let mark = |code: Code| format!("meta mark & {mask:#x} == {:#x}", plan.field.bits(code));
     let connection = |code: Code| format!("ct mark & {mask:#x} == {:#x}", plan.field.bits(code));
     let flags = if plan.open { " flags bypass" } else { "" };
-    let queue = |number: u8| format!("queue{flags} to {}", plan.first_queue + u16::from(number));
+    // Counted, for the kernel doesn't say what it lets pass by a full queue.
+    let queue = |number: u8| {
+        let number = plan.first_queue + u16::from(number);
+        format!("counter queue{flags} to {number}")
+    };
     let mut line =
         |line: String| writeln!(text, "{line}").expect("writing to a string never fails");
 
@@ -176,6 +180,13 @@ fn sides(plan: &Plan) -> Vec<(String, &'static str)> {
     sides
 }
 
+/// Packets that a line of nft's list has handed to a queue.
+pub(super) fn queued(line: &str) -> Option<u64> {
+    let (_, counted) = line.split_once("counter packets ")?;
+    let (packets, rest) = counted.split_once(' ')?;
+    rest.contains(" queue").then(|| packets.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use skype_ips_common::mark::Field;
@@ -254,6 +265,15 @@ mod tests {
         for text in variants().into_iter().chain(probes) {
             assert_eq!(objections(&text).as_deref(), Some(""), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_rule_hands_to_a_queue_is_read_from_its_counter() {
+        let line = "\t\tip saddr & 0.0.0.1 == 0.0.0.1 counter packets 12 bytes 1020 queue flags bypass to 201";
+        assert_eq!(queued(line), Some(12));
+        let alone = "\t\tmeta mark & 0xf0000000 == 0x80000000 queue to 200";
+        assert_eq!(queued(alone), None);
+        assert_eq!(queued("\t\tcounter packets 12 bytes 1020 drop"), None);
     }
 
     #[test]

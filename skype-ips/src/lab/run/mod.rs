@@ -40,7 +40,7 @@ use drive::Drive;
 use record::Recorder;
 
 pub use outcome::Played;
-pub use promise::{ALLOWED, GRACE, InForce, Promise, promises};
+pub use promise::{ALLOWED, GRACE, InForce, Promise, promises, untouched};
 pub use report::{Report, Run};
 pub use table::Look;
 pub use verdict::{Judged, Treatment};
@@ -136,7 +136,7 @@ pub fn run(
             }
             outcome
         });
-        let under = under_policy(daemon, build, capture, &stop, &go, progress);
+        let under = under_policy(daemon, build, capture, &stop, Some(&go), progress);
         // Without a word by now there is none.
         drop(go);
         if under.is_err() {
@@ -157,6 +157,19 @@ pub fn run(
             }),
         }
     })
+}
+
+/// Plays a scenario's world once, under a policy: what else is needed is known from an earlier run
+/// without a daemon.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_under(
+    daemon: &DaemonOptions,
+    build: &(dyn Fn() -> Built + Sync),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Played, InForce), LabError> {
+    under_policy(daemon, build, None, &Stop::default(), None, progress)
 }
 
 /// Without a daemon. `wait` says when the run may begin.
@@ -180,13 +193,13 @@ fn plain(
     Drive::new(built, cables, None, recorder, stop).play(progress)
 }
 
-/// With a daemon. `go` is told when it is ready.
+/// With a daemon. `go`, if anybody waits, is told when it is ready.
 fn under_policy(
     options: &DaemonOptions,
     build: &(dyn Fn() -> Built + Sync),
     capture: Option<&Path>,
     stop: &Stop,
-    go: &SyncSender<()>,
+    go: Option<&SyncSender<()>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Played, InForce), LabError> {
     let mut built = build();
@@ -226,7 +239,7 @@ fn under_policy(
     cables.keep_packets_whole()?;
     let recorder = capture.map(Recorder::create).transpose()?;
     // If the other run has failed it says so itself.
-    if go.send(()).is_err() {
+    if go.is_some_and(|go| go.send(()).is_err()) {
         return Err(LabError::Interrupted);
     }
     let begin = in_force();

@@ -40,6 +40,18 @@ impl Run {
             played,
         }
     }
+
+    /// Asks of the parties that no policy hinders what the scenario expects of them.
+    #[must_use]
+    pub fn expecting(mut self, scenario: &Scenario, untouched: &[bool]) -> Self {
+        for judged in &mut self.judged {
+            let mut parties = scenario.parties.iter().zip(untouched);
+            if parties.any(|(party, untouched)| *untouched && party.name == judged.goal.party) {
+                judged.wanted = Some(true);
+            }
+        }
+        self
+    }
 }
 
 /// A scenario's runs, side by side.

@@ -1,18 +1,18 @@
 //! What a configuration means for one host at one time, and where each part of that was said.
 
 mod text;
+mod told;
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use skype_ips_common::layout::{FlowKey, Met, PolicyEntry, TCP, Verdict, path};
+use skype_ips_common::layout::{FlowKey, Met, PolicyEntry, TCP, Verdict};
 
-use super::budget::Budget;
 use super::config::Config;
 use super::model::{Policy, PolicySet, to_mapped};
-use super::places::{PolicyPlaces, RulePlaces, SubnetPlace};
+use super::places::{PolicyPlaces, SubnetPlace};
 use super::rule::{Rule, RuleKey, Rules};
 use super::standing::Standing;
 use super::vocabulary::{
@@ -306,10 +306,10 @@ fn covering(
             .iter()
             .flat_map(|rules| rules.ports.clone())
             .collect(),
-        proxies: proxies(&layers),
+        proxies: told::proxies(&layers),
         zone: config.policies.zone_of(index),
     };
-    covering.rules = told(config, index, open, gateway_mode.value.min(policy.mode));
+    covering.rules = told::told(config, index, open, gateway_mode.value.min(policy.mode));
     let key = FlowKey {
         inside: mapped,
         protocol: TCP,
@@ -368,123 +368,6 @@ fn windows(
 /// A minute of the day as it is written.
 fn clock(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
-}
-
-/// The proxies that every layer which names some names.
-fn proxies(layers: &[&Rules]) -> Vec<String> {
-    let naming: Vec<_> = layers
-        .iter()
-        .filter(|rules| rules.only_via.is_some())
-        .collect();
-    let first = naming.first().map_or(&[][..], |rules| &rules.proxies);
-    let of_all = first
-        .iter()
-        .filter(|proxy| naming.iter().all(|one| one.proxies.contains(proxy)));
-    of_all.map(ToString::to_string).collect()
-}
-
-/// What is said of every role and class, and of what meets one of the restrictions in force.
-fn told(config: &Config, index: usize, open: &[bool], mode: Mode) -> Vec<Told> {
-    let policy = &config.policies.policies[index];
-    let places = &config.places.policies[index];
-    let layers = policy.layers(open);
-    let windows = places.windows.iter().zip(open).filter(|(_, open)| **open);
-    let mut of_layers = vec![(&policy.rules, &places.rules, false)];
-    let of_windows = windows.map(|(window, _)| &window.rules);
-    of_layers.extend(
-        layers[1..]
-            .iter()
-            .zip(of_windows)
-            .map(|(rules, at)| (*rules, at, true)),
-    );
-    let restrictions = Restriction::ALL.iter().copied().filter(|one| {
-        let key = RuleKey::Restriction(*one);
-        layers.iter().any(|rules| rules.get(key).is_some())
-    });
-    let restrictions: Vec<_> = std::iter::once(None)
-        .chain(restrictions.map(Some))
-        .collect();
-    let mut list = Vec::new();
-    for restriction in &restrictions {
-        for role in Role::ALL {
-            for class in Class::ALL {
-                let on = restriction.map_or(0, Restriction::path);
-                let rule = Rules::together(&layers, *role, *class, on);
-                let said_by = said_by(&of_layers, &rule, *role, *class, on);
-                let done = match mode {
-                    Mode::Enforce => rule.action,
-                    Mode::Monitor => rule.monitored().action,
-                };
-                list.push(Told {
-                    role: *role,
-                    class: *class,
-                    restriction: *restriction,
-                    action: rule.action,
-                    done,
-                    budgets: rule
-                        .budgets
-                        .iter()
-                        .map(|one| budget(config, *one))
-                        .collect(),
-                    mark: rule.mark,
-                    dscp: rule.dscp,
-                    said_by,
-                });
-            }
-        }
-    }
-    list
-}
-
-/// The keys that speak of a class in a role on a [`path`], and are as strict as all of them together.
-fn said_by(
-    layers: &[(&Rules, &RulePlaces, bool)],
-    rule: &Rule,
-    role: Role,
-    class: Class,
-    on: u8,
-) -> Vec<Said> {
-    debug_assert!(on < path::COUNT);
-    let mut said = Vec::new();
-    for (rules, places, window) in layers {
-        let met = Restriction::ALL.iter().filter(|one| on & one.path() != 0);
-        let keys = met.map(|one| RuleKey::Restriction(*one));
-        for key in rules.key_of(role, class).into_iter().chain(keys) {
-            let counts = rules.get(key).is_some_and(|one| {
-                let accompanies = one.mark.is_some() && one.mark == rule.mark
-                    || one.dscp.is_some() && one.dscp == rule.dscp;
-                one.action == rule.action || accompanies
-            });
-            if let Some(place) = places.get(&key).filter(|_| counts) {
-                said.push(Said {
-                    key: key.to_string(),
-                    place: place.clone(),
-                    window: *window,
-                });
-            }
-        }
-    }
-    said
-}
-
-fn budget(config: &Config, place: u16) -> BudgetTold {
-    let place = usize::from(place);
-    let Budget {
-        name,
-        rate,
-        burst,
-        scope,
-        direction,
-    } = config.policies.budgets[place].clone();
-    BudgetTold {
-        words: config.policies.budgets[place].to_string(),
-        place: config.places.budgets[place].clone(),
-        name,
-        rate,
-        burst,
-        scope,
-        direction,
-    }
 }
 
 fn setting<T>(value: T, from: Option<&Place>) -> Setting<T> {

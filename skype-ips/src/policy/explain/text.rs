@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Covering, Exempt, Explanation, Told, WindowState};
+use super::{BudgetTold, Covering, Exempt, Explanation, Told, WindowState};
 use crate::policy::vocabulary::{Class, Restriction, Role};
 use crate::toml_file::listed;
 
@@ -125,24 +125,48 @@ impl fmt::Display for WindowState {
 }
 
 impl Covering {
-    /// What is said by role and class; classes of which the same is said by the same keys share a
-    /// line.
+    /// What is said by role and class; those of which the same is said by the same keys share a line.
     fn specific(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "what is said of Skype now, by role and class:")?;
-        for role in Role::ALL {
-            for group in self.alike(*role, None) {
-                writeln!(f, "  {role:<10} {}: {}", classes(&group), group[0])?;
+        self.lines(f, None)?;
+        for restriction in Restriction::ALL {
+            if self
+                .rules
+                .iter()
+                .any(|told| told.restriction == Some(*restriction))
+            {
+                writeln!(f, "{}:", self.title(*restriction))?;
+                self.lines(f, Some(*restriction))?;
             }
         }
-        for restriction in Restriction::ALL {
-            let mut told = false;
-            for role in Role::ALL {
-                for group in self.alike(*role, Some(*restriction)) {
-                    if !std::mem::replace(&mut told, true) {
-                        writeln!(f, "{}:", self.title(*restriction))?;
-                    }
-                    writeln!(f, "  {role:<10} {}: {}", classes(&group), group[0])?;
-                }
+        let mut budgets: Vec<&BudgetTold> = Vec::new();
+        for budget in self.rules.iter().flat_map(|told| &told.budgets) {
+            if !budgets.contains(&budget) {
+                budgets.push(budget);
+            }
+        }
+        if !budgets.is_empty() {
+            writeln!(f, "budgets:")?;
+        }
+        for budget in budgets {
+            writeln!(f, "  {} ({})", budget.words, budget.place)?;
+        }
+        Ok(())
+    }
+
+    fn lines(&self, f: &mut fmt::Formatter<'_>, restriction: Option<Restriction>) -> fmt::Result {
+        let of_roles = Role::ALL.iter().map(|role| self.alike(*role, restriction));
+        let of_roles: Vec<_> = of_roles.collect();
+        let alike = |one: &Vec<Vec<&Told>>| match (&one[..], &of_roles[0][..]) {
+            ([one], [first]) => one[0].says_as(first[0]),
+            _ => false,
+        };
+        if of_roles.iter().all(alike) {
+            return writeln!(f, "  everything: {}", of_roles[0][0][0]);
+        }
+        for (role, groups) in Role::ALL.iter().zip(of_roles) {
+            for group in groups {
+                writeln!(f, "  {role}, {}: {}", classes(&group), group[0])?;
             }
         }
         Ok(())
@@ -176,13 +200,7 @@ impl Covering {
         let mut groups: Vec<Vec<&Told>> = Vec::new();
         let of_role = |told: &&Told| told.role == role && told.restriction == restriction;
         for told in self.rules.iter().filter(of_role) {
-            let same = |group: &&mut Vec<&Told>| {
-                let of_class = Told {
-                    class: told.class,
-                    ..group[0].clone()
-                };
-                of_class == *told
-            };
+            let same = |group: &&mut Vec<&Told>| group[0].says_as(told);
             match groups.iter_mut().find(same) {
                 Some(group) => group.push(told),
                 None => groups.push(vec![told]),
@@ -193,7 +211,17 @@ impl Covering {
 
     /// What is really done, and why it isn't what is said.
     fn outcomes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "what is done with Skype, by how sure the finding is:")?;
+        let sure = &self.confidence;
+        writeln!(
+            f,
+            "anything stricter than an alert needs a finding that is {} ({})",
+            sure.value,
+            sure.place()
+        )?;
+        write!(
+            f,
+            "what is done with Skype of which nothing more specific is said, by how sure the finding is:"
+        )?;
         for outcome in &self.outcomes {
             let (confidence, action) = (outcome.confidence.word(), outcome.action.word());
             write!(f, "\n  {confidence:<15} {action:<10}")?;
@@ -223,13 +251,24 @@ fn classes(group: &[&Told]) -> String {
     }
 }
 
+impl Told {
+    /// Whether the same is said by the same keys, of whatever it is.
+    fn says_as(&self, other: &Self) -> bool {
+        let of_other = Self {
+            role: other.role,
+            class: other.class,
+            ..self.clone()
+        };
+        of_other == *other
+    }
+}
+
 /// What is said, what accompanies it, and who says so.
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.action)?;
         if !self.budgets.is_empty() {
-            let budgets = self.budgets.iter();
-            let budgets = budgets.map(|one| format!("{} ({})", one.words, one.place));
+            let budgets = self.budgets.iter().map(|one| format!("`{}`", one.name));
             write!(f, " to {}", listed(budgets, "and"))?;
         }
         if let Some((value, mask)) = self.mark {

@@ -191,8 +191,10 @@ pub(super) fn management(
                     "policy {} could stop packets of {address}, from which the gateway is managed",
                     quoted(&policy.name)
                 );
-                let help =
-                    format!("add exempt = [\"{address}\"] to the policy, or let it alert only");
+                let help = format!(
+                    "add exempt = [\"{address}\"] to the policy or at the top of the file, or let it \
+                     alert only"
+                );
                 let header = headers[usize::from(index)].clone();
                 let problem = Problem::error(at.clone(), message, help);
                 problems.push(problem.related(header, "the policy"));

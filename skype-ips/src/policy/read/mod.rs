@@ -237,7 +237,10 @@ impl Whole {
                 .filter_map(|policy| policy.get_ref().as_table()?.get_key_value(WINDOW.name))
         });
         let first = windows.map(|(key, _)| key.span()).next();
-        if let Some(at) = first.filter(|_| !said && self.zone.is_none()) {
+        let any = policies
+            .iter()
+            .any(|(policy, _)| !policy.windows.is_empty());
+        if let Some(at) = first.filter(|_| any && !said && self.zone.is_none()) {
             let message = "no `timezone` says where the hours of this window hold: they are UTC's";
             let help = format!("add {} at the top of the file", TIMEZONE.example);
             reader.warning(at, message, help);
@@ -248,7 +251,7 @@ impl Whole {
     fn size(&self, policies: &[(Policy, PolicyPlaces)]) -> usize {
         let mut places = HashSet::new();
         for (policy, _) in policies {
-            places.extend(policy.vlans.iter().map(|vlan| vlan.to_string()));
+            places.extend(policy.vlans.iter().map(|vlan| format!("VLAN {vlan}")));
             places.extend(policy.interfaces.iter().cloned());
         }
         let exempt = self

@@ -205,12 +205,13 @@ impl RuleReader<'_> {
             (None, Some(_)) => Action::Throttle,
             (None, None) => match usual {
                 Some(usual) => usual,
-                None => {
+                None if table.is_empty() || known_keys_only(table) => {
                     let message = "this says not what is done";
                     let help = format!("add {}", ACTION.example);
                     reader.error(value.span(), message, help);
                     return None;
                 }
+                None => return None, // said already
             },
         };
         Some(Rule {
@@ -376,6 +377,12 @@ impl RuleReader<'_> {
         let rule = rule?;
         fits(reader, value, &rule, key).then_some(rule)
     }
+}
+
+/// Whether a table has only keys that an action's table has.
+fn known_keys_only(table: &DeTable<'_>) -> bool {
+    let known = |name: &str| ACTION_TABLE.keys.iter().any(|key| key.name == name);
+    table.iter().all(|(key, _)| known(key.get_ref()))
 }
 
 /// Whether a role's value has classes of its own rather than an action.

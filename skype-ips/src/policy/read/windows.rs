@@ -78,6 +78,7 @@ fn window(
             message,
             "add a key such as default = \"drop\"",
         );
+        return None;
     }
     let wrong = |key: &Key, read: bool| !read && said(key);
     if wrong(&DAYS, days.is_some()) || wrong(&FROM, from.is_some()) || wrong(&TO, to.is_some()) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use skype_ips_common::gate::Side;
-use skype_ips_common::layout::{EndpointKey, FlowKey, UDP, Verdict, kind};
+use skype_ips_common::layout::{EndpointKey, FlowKey, TCP, UDP, Verdict, kind};
 
 use super::Driver;
 use crate::detect::udp::Message;
@@ -127,6 +127,10 @@ impl Driver {
                     self.own.entry(key.endpoint()).or_default().insert(key);
                 }
                 let Ok(()) = self.tables.set_verdict(&key, verdict);
+                // Where the other end is inside too, its policy is asked as well.
+                if key.protocol == TCP && self.is_inside(&key.outside) {
+                    let Ok(()) = self.tables.set_verdict(&mirrored(&key), verdict);
+                }
                 None
             }
             Subject::Endpoint(key) => {
@@ -154,8 +158,8 @@ impl Driver {
         let Ok(()) = self.tables.remove_endpoint(key);
     }
 
-    /// A UDP packet of a known endpoint decides its conversation.
-    /// So does a connection that is opened to the port of one (`called`).
+    /// A UDP packet of a known endpoint decides its conversation. So does a connection that was opened
+    /// to the port of one; `called` says that the outside end opened it.
     pub(super) fn know_endpoint(
         &mut self,
         frame: u64,
@@ -168,6 +172,15 @@ impl Driver {
         }
         if let Some(proof) = self.known.get(&key.endpoint()).copied() {
             self.decide(frame, conversation, proof, true);
+            let found = conversation.map(|index| self.conversations.get_mut(index));
+            // A super node is its user's client where it opens flows itself.
+            if let Some(found) = found.and_then(|found| found.detection.as_mut())
+                && found.frame == Some(frame)
+                && found.finding.role == Role::SuperNode
+                && !called
+            {
+                found.finding.role = Role::Client;
+            }
         }
     }
 
@@ -240,5 +253,16 @@ impl Driver {
             sent,
             received,
         }
+    }
+}
+
+/// The same flow as the other end's.
+const fn mirrored(key: &FlowKey) -> FlowKey {
+    FlowKey {
+        inside: key.outside,
+        inside_port: key.outside_port,
+        outside: key.inside,
+        outside_port: key.inside_port,
+        ..*key
     }
 }

@@ -317,11 +317,8 @@ fn policy(
     config: &Config,
     mode: Mode,
 ) -> PolicyTold {
-    let name = conversation.policy.as_ref().map(|(name, _)| name);
-    let done = conversation
-        .policy
-        .as_ref()
-        .map_or(Action::Allow, |(_, action)| *action);
+    let name = conversation.policy.as_ref().map(|done| &done.policy);
+    let done = conversation.action();
     let policies = config.policies.policies();
     let policy = policies.iter().find(|policy| Some(&policy.name) == name);
     let found = conversation.detection.as_ref().map(|found| found.finding);

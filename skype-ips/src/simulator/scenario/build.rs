@@ -11,6 +11,7 @@ use crate::simulator::net::{self, HostId, HostSpec, NetworkSpec, ProgramId, Worl
 use crate::simulator::party::skype::client::ClientProgram;
 use crate::simulator::party::skype::proxy_server::ProxyServer;
 use crate::simulator::party::skype::servers::{LoginServer, WebServer};
+use crate::simulator::party::skype::serving::ServingUser;
 use crate::simulator::party::skype::super_node::SuperNodeProgram;
 use crate::simulator::party::{Party, ServerKind, background};
 use crate::simulator::play::{Schedule, Scheduled};
@@ -122,6 +123,7 @@ impl Program {
             Self::Server(server) if server.kind == ServerKind::Web => Box::new(WebServer::new()),
             Self::Server(server) => Box::new(LoginServer::new(server)),
             Self::Proxy { password, skype } => Box::new(ProxyServer::new(password, skype)),
+            Self::Serving(node, user) => Box::new(ServingUser::new(node, *user)),
             Self::SuperNode(settings) => Box::new(SuperNodeProgram::new(settings)),
         }
     }

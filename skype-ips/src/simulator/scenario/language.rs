@@ -57,6 +57,7 @@ keys! {
     BYTES = "bytes", "bytes = \"200 KB\"";
     VIDEO = "video", "video = \"300 kbit/s\"";
     TIMES = "count", "count = 20";
+    USER = "user", "user = [\"node-1\"]";
     OVER = "over", "over = \"10 s\"";
     SPREAD = "spread", "spread = \"5 s\"";
 
@@ -121,6 +122,7 @@ pub(super) const PARTY_TABLE: Grammar = Grammar {
         &BOOTSTRAP,
         &RELAY,
         &DIRECTORY,
+        &USER,
     ],
     later: &[],
 };

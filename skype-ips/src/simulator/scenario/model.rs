@@ -43,6 +43,15 @@ impl Scenario {
             .filter(|network| network.side == Side::Inside)
     }
 
+    /// Whether somebody sits at a party who calls, sends and asks.
+    pub fn is_user(&self, party: usize) -> bool {
+        match &self.parties[party].settings {
+            Settings::Client(_) => true,
+            Settings::SuperNode(node) => node.user.is_some(),
+            Settings::None => false,
+        }
+    }
+
     /// Whether a party is inside.
     pub fn is_inside(&self, party: usize) -> bool {
         self.networks[self.parties[party].network].side == Side::Inside
@@ -170,7 +179,7 @@ pub struct Client {
 }
 
 /// A super node's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SuperNode {
     /// Which generation.
     pub generation: Generation,
@@ -180,6 +189,8 @@ pub struct SuperNode {
     pub directory: bool,
     /// Whether it carries calls and files.
     pub relay: bool,
+    /// The client of its own user, if that does anything.
+    pub user: Option<Box<Client>>,
 }
 
 /// What a party does, and when.

@@ -58,6 +58,8 @@ pub enum Program {
     Client(Box<party::Client>),
     /// A super node.
     SuperNode(party::SuperNode),
+    /// A super node, and its user's client.
+    Serving(party::SuperNode, Box<party::Client>),
     /// A server of the service.
     Server(party::Server),
     /// A proxy of every language.
@@ -195,7 +197,7 @@ fn told(hosts: &[HostPlan], party: usize, what: &What) -> Vec<(usize, usize)> {
         program.party == party
             && match what {
                 What::Run { .. } => program.program.runs(),
-                _ => matches!(program.program, Program::Client(_)),
+                _ => matches!(program.program, Program::Client(_) | Program::Serving(..)),
             }
     };
     let numbered = hosts.iter().enumerate().flat_map(|(host, plan)| {

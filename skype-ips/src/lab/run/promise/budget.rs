@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::GRACE;
 use super::decision::Limit;
 use super::strand::Strand;
 use crate::policy::{Direction, MTU, Scope};
@@ -23,8 +22,20 @@ pub(super) struct Drawn {
     pub(super) bytes: u64,
     /// From the first of them to the last.
     pub(super) time: Duration,
+    /// Bytes a second of the bucket that gave most.
+    pub(super) rate: f64,
     /// Bytes by which the fullest bucket was over its burst and a packet.
     pub(super) over: f64,
+}
+
+/// What came through on the account of one bucket.
+struct Charged {
+    /// Bytes a second.
+    rate: f64,
+    /// Bytes.
+    burst: f64,
+    /// When each packet came out, and its bytes.
+    passages: Vec<(Instant, u32)>,
 }
 
 fn bucket(limit: &Limit, strand: &Strand<'_>, inbound: bool) -> Option<Bucket> {
@@ -50,12 +61,18 @@ fn bucket(limit: &Limit, strand: &Strand<'_>, inbound: bool) -> Option<Bucket> {
 
 /// Holds what strands drew against their budgets. What came through before a strand was old enough to
 /// be known doesn't count: it may have been charged elsewhere, or nowhere.
-pub(super) fn drawn(strands: &[&Strand<'_>], behind: Duration) -> Drawn {
-    let mut packets: BTreeMap<Bucket, (f64, f64, Vec<(Instant, u32)>)> = BTreeMap::new();
+pub(super) fn drawn(
+    strands: &[&Strand<'_>],
+    known: impl Fn(&Strand<'_>) -> Option<Instant>,
+    behind: Duration,
+) -> Drawn {
+    let mut packets: BTreeMap<Bucket, Charged> = BTreeMap::new();
     let mut drawn = Drawn::default();
     let mut span: Option<(Instant, Instant)> = None;
     for strand in strands {
-        let known = strand.from + GRACE;
+        let Some(known) = known(strand) else {
+            continue;
+        };
         for passage in strand.packets.iter().filter(|one| one.at >= known) {
             let Some(out) = passage.out else {
                 continue;
@@ -67,21 +84,31 @@ pub(super) fn drawn(strands: &[&Strand<'_>], behind: Duration) -> Drawn {
             for limit in &strand.decision.budgets {
                 if let Some(bucket) = bucket(limit, strand, passage.inbound) {
                     let budget = &limit.budget;
-                    let rate = budget.rate as f64 / 8.0;
-                    let all =
-                        packets
-                            .entry(bucket)
-                            .or_insert((rate, budget.burst as f64, Vec::new()));
-                    all.2.push((out, passage.len));
+                    let charged = packets.entry(bucket).or_insert_with(|| Charged {
+                        rate: budget.rate as f64 / 8.0,
+                        burst: budget.burst as f64,
+                        passages: Vec::new(),
+                    });
+                    charged.passages.push((out, passage.len));
                 }
             }
         }
     }
     drawn.time = span.map_or(Duration::ZERO, |(first, last)| last - first);
-    for (rate, burst, mut passages) in packets.into_values() {
+    for charged in packets.into_values() {
+        let Charged {
+            rate,
+            burst,
+            mut passages,
+        } = charged;
         passages.sort_unstable();
         let slack = rate * (SLACK + behind).as_secs_f64();
         let most = burst + MTU as f64 + slack;
+        let bytes: u64 = passages.iter().map(|(_, len)| u64::from(*len)).sum();
+        if let [(first, _), .., (last, _)] = passages[..] {
+            let time = (last - first).as_secs_f64().max(1.0);
+            drawn.rate = drawn.rate.max(bytes as f64 / time);
+        }
         let (mut level, mut at) = (0.0, Instant::ZERO);
         for (out, len) in passages {
             level = f64::max(0.0, level - rate * (out - at).as_secs_f64()) + f64::from(len);

@@ -1,6 +1,7 @@
 //! Whether what came through the gateway is what the policy says.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::super::outcome::Played;
@@ -9,12 +10,15 @@ use super::super::words::{bytes, percent, rate, seconds};
 use super::budget::drawn;
 use super::strand::Strand;
 use super::{ALLOWED, GRACE, Promise};
+use crate::hosts::services::SERVED;
 use crate::policy::{Action, Class, Role};
 use crate::simulator::net::program::Instant;
 use crate::simulator::scenario::Scenario;
 
 /// Ports on which a web server may be, where the gateway waits for the first bytes.
 const WEB_PORTS: [u16; 2] = [80, 443];
+/// Bytes of an answer to a search: two sets of fragments have more, other answers less (measured).
+const FOUND: u32 = 5_000;
 
 /// Strands about which the policy says one thing.
 type Key = (Role, Class, bool, String, Option<String>);
@@ -48,7 +52,7 @@ pub(super) fn rows(
             let decision = &strands[0].decision;
             let (seen, kept) = match decision.action {
                 Action::Allow | Action::Alert => passed(&strands),
-                Action::Throttle => throttled(&strands, behind),
+                Action::Throttle => throttled(&strands, all, behind),
                 Action::Reject | Action::Drop => stopped(&strands, all),
             };
             Promise {
@@ -118,16 +122,15 @@ fn passed(strands: &[&Strand<'_>]) -> (String, bool) {
 }
 
 /// No more comes through than the budgets have room for.
-fn throttled(strands: &[&Strand<'_>], behind: Duration) -> (String, bool) {
-    let drawn = drawn(strands, behind);
+fn throttled(strands: &[&Strand<'_>], all: &[Strand<'_>], behind: Duration) -> (String, bool) {
+    let drawn = drawn(strands, |strand| known(strand, all), behind);
     if drawn.bytes == 0 {
         let seen = format!("nothing later than {} after its start", seconds(GRACE));
         return (seen, true);
     }
     let mut seen = format!("{} in {}", bytes(drawn.bytes), seconds(drawn.time));
     if drawn.time >= Duration::from_secs(1) {
-        let speed = drawn.bytes as f64 / drawn.time.as_secs_f64();
-        seen += &format!(", {}", rate(speed));
+        seen += &format!(", {} at the most in a direction", rate(drawn.rate));
     }
     if drawn.over > 0.0 {
         seen += &format!(", at most {} too much", bytes(drawn.over.ceil() as u64));
@@ -135,29 +138,53 @@ fn throttled(strands: &[&Strand<'_>], behind: Duration) -> (String, bool) {
     (seen, drawn.over <= 0.0)
 }
 
-/// When no packet of a strand may come through any more.
-fn deadline(strand: &Strand<'_>, all: &[Strand<'_>]) -> Instant {
-    let first = |like: &dyn Fn(&Strand<'_>) -> bool| {
-        let like = all
-            .iter()
-            .filter(|one| one.party == strand.party && like(one));
-        like.map(|one| one.from).min().unwrap_or(strand.from)
-    };
-    let known = match strand.role {
+/// When it is known at the latest what a strand is; `None`: it need not be found.
+pub(super) fn known(strand: &Strand<'_>, all: &[Strand<'_>]) -> Option<Instant> {
+    let of_host = || all.iter().filter(|one| one.party == strand.party);
+    let begun = match strand.role {
         // What a host is for strangers is known of all of them at once.
-        Role::SuperNode => first(&|one| one.role == Role::SuperNode),
+        Role::SuperNode => serves(of_host())?.max(strand.from),
         // So is the port on which it listens, where nothing else can be on it.
         Role::Client if strand.is_called_connection() => {
             let port = strand.inside().port();
-            if WEB_PORTS.contains(&port) {
-                strand.from
-            } else {
-                first(&|one| one.inside().port() == port)
+            let same = of_host().filter(|one| one.inside().port() == port);
+            let first = same.map(|one| one.from).min();
+            match first {
+                Some(first) if !WEB_PORTS.contains(&port) => first,
+                _ => strand.from,
             }
         }
         Role::Client | Role::Relay => strand.from,
     };
-    known + GRACE
+    Some(begun + GRACE)
+}
+
+/// When a host has served so many that it is a super node; `None`: it serves fewer.
+fn serves<'a>(strands: impl Iterator<Item = &'a Strand<'a>>) -> Option<Instant> {
+    let mut served: BTreeMap<Ipv4Addr, Instant> = BTreeMap::new();
+    for strand in strands.filter(|strand| strand.role == Role::SuperNode) {
+        let mut bytes = 0;
+        let answers = strand
+            .packets
+            .iter()
+            .filter(|one| !one.inbound && one.out.is_some() && one.payload > 0);
+        let at = answers
+            .map(|one| (one.at, one.payload))
+            .find(|(_, payload)| {
+                bytes += payload;
+                // By UDP what is looked for comes in fragments; all else is less.
+                strand.is_called_connection() || bytes >= FOUND
+            });
+        if let Some((at, _)) = at {
+            let first = served
+                .entry(*strand.conversation.outside.ip())
+                .or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+    let mut times: Vec<Instant> = served.into_values().collect();
+    times.sort_unstable();
+    times.get(SERVED - 1).copied()
 }
 
 /// Nothing comes through once it is known what it is.
@@ -170,7 +197,7 @@ fn stopped(strands: &[&Strand<'_>], all: &[Strand<'_>]) -> (String, bool) {
         .min()
         .unwrap_or_default();
     for strand in strands {
-        let deadline = deadline(strand, all);
+        let deadline = known(strand, all).unwrap_or(Instant::MAX);
         for passage in strand.packets {
             let sum = if passage.at < deadline {
                 &mut before
@@ -200,11 +227,14 @@ fn stopped(strands: &[&Strand<'_>], all: &[Strand<'_>]) -> (String, bool) {
             bytes(late.out_bytes)
         )
     } else {
+        let rest = match before.packets - before.out + late.packets {
+            0 => "none later".to_owned(),
+            rest => format!("then nothing of {rest} packets"),
+        };
         format!(
-            "{} came through, the last {} after its start, then nothing of {} packets",
+            "{} came through, the last {} after its start, {rest}",
             bytes(before.out_bytes),
             seconds(last),
-            before.packets - before.out + late.packets
         )
     };
     if let Some((all, open)) = tries {

@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::outcome::Played;
 use super::rows::units;
 use crate::policy::Standing;
-use crate::simulator::scenario::Scenario;
+use crate::simulator::scenario::{Scenario, What};
 use decision::Decision;
 use strand::{Strand, strands};
 
@@ -64,6 +64,34 @@ impl InForce {
         standings.extend(changed.then_some(end));
         Self { standings }
     }
+}
+
+/// Which parties no policy in force hinders: neither them nor those with whom they have to do. Without a
+/// ledger of the run without a daemon nothing is known of any.
+pub fn untouched(scenario: &Scenario, plain: &Played, in_force: &InForce) -> Vec<bool> {
+    let Some(ledger) = &plain.ledger else {
+        return vec![false; scenario.parties.len()];
+    };
+    let all = strands(scenario, ledger, &decision::Judge::new(scenario, in_force));
+    let mut untouched = vec![true; scenario.parties.len()];
+    for strand in all.iter().filter(|strand| !strand.decision.is_free()) {
+        untouched[strand.party] = false;
+        let peer = *strand.conversation.outside.ip();
+        for (party, untouched) in untouched.iter_mut().enumerate() {
+            *untouched &= reached::seen_as(scenario, party) != peer;
+        }
+    }
+    let own = untouched.clone();
+    for action in &scenario.actions {
+        if let What::Call { with: other, .. }
+        | What::SendFile { to: other, .. }
+        | What::Chat { with: other, .. } = action.what
+        {
+            untouched[action.party] &= own[other];
+            untouched[other] &= own[action.party];
+        }
+    }
+    untouched
 }
 
 /// Everything that the policies in force promise of a scenario. Without a ledger of a run nothing

@@ -1,6 +1,7 @@
 //! Whether users reached what the policy lets them set out for, and none of what it stops.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use super::super::outcome::Played;
 use super::super::rows::Unit;
@@ -160,7 +161,22 @@ fn word(
                 && (strand.party == party || strand.other == Some(party))
         })
     };
-    let own: Vec<&Strand<'_>> = of(party).collect();
+    // Others come to its port as well: that is nothing it needs, but for a call.
+    let own =
+        of(party).filter(|strand| !(strand.is_called_connection() && TALK.contains(&strand.class)));
+    let partner = with.and_then(|with| scenario.parties.iter().position(|one| one.name == with));
+    let direct = |strand: &Strand<'_>| {
+        partner
+            .is_some_and(|partner| *strand.conversation.outside.ip() == seen_as(scenario, partner))
+    };
+    let own: Vec<&Strand<'_>> = own.collect();
+    let straight = own
+        .iter()
+        .any(|one| classes.contains(&one.class) && direct(one));
+    let own: Vec<&Strand<'_>> = own
+        .into_iter()
+        .filter(|one| !straight || TALK.contains(&one.class) || direct(one))
+        .collect();
     let policy = own.iter().find_map(|strand| strand.decision.policy.clone());
     let talk: Vec<_> = own
         .iter()
@@ -191,7 +207,6 @@ fn word(
         .flat_map(|strand| [Some(strand.party), strand.other])
         .flatten();
     let mut others: BTreeSet<usize> = inside.filter(|other| *other != party).collect();
-    let partner = with.and_then(|with| scenario.parties.iter().position(|one| one.name == with));
     others.extend(partner.filter(|partner| scenario.is_inside(*partner)));
     let held = |other: &usize| of(*other).find(|strand| !strand.decision.is_free());
     if let Some((other, strand)) = others.iter().find_map(|other| Some((other, held(other)?))) {
@@ -199,12 +214,10 @@ fn word(
         return Word::Open(format!("{name} is under {}", strand.decision.word()));
     }
     if let Some(partner) = partner.filter(|partner| !scenario.is_inside(*partner)) {
-        let outside = match scenario.networks[scenario.parties[partner].network].nat {
-            Nat::Home { address, .. } => address,
-            Nat::None | Nat::Gateway => scenario.parties[partner].address,
-        };
+        let outside = seen_as(scenario, partner);
         let served = before.iter().find(|strand| {
             *strand.conversation.outside.ip() == outside
+                && strand.party != party
                 && strand.role != Role::Client
                 && !strand.decision.is_free()
         });
@@ -215,6 +228,14 @@ fn word(
         }
     }
     Word::Free(policy)
+}
+
+/// The address under which others see a party that is outside.
+pub(super) fn seen_as(scenario: &Scenario, party: usize) -> Ipv4Addr {
+    match scenario.networks[scenario.parties[party].network].nat {
+        Nat::Home { address, .. } => address,
+        Nat::None | Nat::Gateway => scenario.parties[party].address,
+    }
 }
 
 /// The call of `now` that is the `number`th one of `then`.

@@ -14,6 +14,7 @@ pub mod login;
 pub mod message;
 pub mod proxy_server;
 pub mod servers;
+pub mod serving;
 pub mod stream;
 pub mod super_node;
 pub mod through;

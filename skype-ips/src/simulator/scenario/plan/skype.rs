@@ -50,6 +50,19 @@ fn skype(scenario: &Scenario) -> BTreeSet<Ipv4Addr> {
     skype.map(|party| party.address).collect()
 }
 
+/// Whether one of two super nodes is the one that the other's user keeps to: they don't speak as super
+/// nodes, so that the user's half can tell what is its own.
+fn is_users(scenario: &Scenario, one: usize, other: usize) -> bool {
+    let keeps_to = |node: usize, to: usize| match &scenario.parties[node].settings {
+        Settings::SuperNode(node) => {
+            let user = node.user.as_ref();
+            user.is_some_and(|user| user.host_cache.contains(&to))
+        }
+        _ => false,
+    };
+    keeps_to(one, other) || keeps_to(other, one)
+}
+
 /// Adds them.
 pub(super) fn add(scenario: &Scenario, sources: &mut [Rng], hosts: &mut [HostPlan]) {
     let nodes: Vec<_> = scenario
@@ -76,8 +89,9 @@ pub(super) fn add(scenario: &Scenario, sources: &mut [Rng], hosts: &mut [HostPla
             }
             (Settings::SuperNode(node), _) => {
                 let others = nodes.iter().enumerate();
-                let others = others.filter(|(other, _)| *other != number);
-                Program::SuperNode(party::SuperNode {
+                let others = others
+                    .filter(|(other, _)| *other != number && !is_users(scenario, number, *other));
+                let serving = party::SuperNode {
                     port: nodes[number].map_or(node.port, |own| own.port()),
                     roles: Roles {
                         directory: node.directory,
@@ -85,7 +99,14 @@ pub(super) fn add(scenario: &Scenario, sources: &mut [Rng], hosts: &mut [HostPla
                     },
                     peers: others.filter_map(|(_, address)| *address).collect(),
                     generation: node.generation.into(),
-                })
+                };
+                match &node.user {
+                    Some(user) => {
+                        let user = service.client(scenario, number, user, &nodes);
+                        Program::Serving(serving, Box::new(user))
+                    }
+                    None => Program::SuperNode(serving),
+                }
             }
             (Settings::None, Kind::Proxy) => Program::Proxy {
                 password: wants_password(scenario, number),
@@ -116,12 +137,11 @@ impl Service {
             .parties
             .iter()
             .filter_map(|party| Some(server(party.kind.server()?, party.address)));
-        let clients = scenario.parties.iter().enumerate();
-        let clients = clients.filter(|(_, party)| party.kind == Kind::Client);
+        let users = (0..scenario.parties.len()).filter(|party| scenario.is_user(*party));
         Self {
             servers: servers.collect(),
             resolver: resolver(scenario),
-            users: clients.map(|(number, _)| user(scenario, number)).collect(),
+            users: users.map(|number| user(scenario, number)).collect(),
         }
     }
 

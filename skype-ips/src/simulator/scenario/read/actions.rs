@@ -215,7 +215,10 @@ impl ActionReader<'_, '_, '_, '_> {
                     !party.runs.is_empty() || kind.is_look_alike(),
                     "give it `runs`, with what it is to run",
                 ),
-                _ => (kind == Kind::Client, "name a party of kind `client`"),
+                _ => (
+                    kind == Kind::Client || party.has_user,
+                    "name a party of kind `client`",
+                ),
             };
             if !able {
                 let message = match deed {

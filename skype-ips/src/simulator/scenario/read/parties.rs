@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::super::language::{
     ADDRESS, BOOTSTRAP, COUNT, DIRECTORY, GENERATION, HOST_CACHE, KIND, LINK, NETWORK, PARTY,
     PARTY_NAME, PARTY_TABLE, PORT, PROXY, PROXY_KIND, PROXY_PARTY, PROXY_TABLE, RELAY, RUNS, UDP,
+    USER,
 };
 use super::super::model::{Client, Link, Settings, SuperNode};
 use super::super::vocabulary::{Application, Generation, Kind, ProxyKind};
@@ -40,6 +41,8 @@ pub(super) struct Party {
     pub(super) runs: Vec<Application>,
     /// Whether the file says `count`, so that its members have numbers.
     pub(super) is_group: bool,
+    /// Whether it is a super node whose user does something.
+    pub(super) has_user: bool,
 }
 
 impl Party {
@@ -68,6 +71,7 @@ impl Party {
             settings,
             runs: Vec::new(),
             is_group: count > 1,
+            has_user: false,
         }
     }
 
@@ -83,6 +87,7 @@ fn super_node(generation: Generation, port: u16, directory: bool, relay: bool) -
         port,
         directory,
         relay,
+        user: None,
     })
 }
 
@@ -164,6 +169,7 @@ fn party(
             .map(Spanned::into_inner)
             .collect(),
         is_group,
+        has_user: kind_word == Some(Kind::SuperNode) && table.contains_key(USER.name),
     }
 }
 
@@ -254,7 +260,7 @@ fn traffic(
 fn keys_of(kind: Kind) -> &'static [&'static Key] {
     match kind {
         Kind::Client => &[&GENERATION, &PORT, &UDP, &PROXY, &HOST_CACHE, &BOOTSTRAP],
-        Kind::SuperNode => &[&GENERATION, &PORT, &RELAY, &DIRECTORY],
+        Kind::SuperNode => &[&GENERATION, &PORT, &RELAY, &DIRECTORY, &USER],
         Kind::Bootstrap => &[&GENERATION, &RELAY],
         _ => &[],
     }
@@ -351,10 +357,23 @@ pub(super) fn references<'s>(
     });
     let mut passwords = BTreeMap::new();
     for (party, table) in parties.iter_mut().zip(tables) {
+        let nodes = [Kind::SuperNode, Kind::Bootstrap];
+        if let Settings::SuperNode(node) = &mut party.settings {
+            let known = list(reader, table, &USER, names, &kinds, &nodes);
+            node.user = (!known.is_empty()).then(|| {
+                Box::new(Client {
+                    generation: node.generation,
+                    port: node.port,
+                    udp: true,
+                    proxy: None,
+                    host_cache: known.clone(),
+                    bootstrap: known,
+                })
+            });
+        }
         let Settings::Client(client) = &mut party.settings else {
             continue;
         };
-        let nodes = [Kind::SuperNode, Kind::Bootstrap];
         client.host_cache = list(reader, table, &HOST_CACHE, names, &kinds, &nodes);
         client.bootstrap = match table.contains_key(BOOTSTRAP.name) {
             true => list(reader, table, &BOOTSTRAP, names, &kinds, &nodes),
