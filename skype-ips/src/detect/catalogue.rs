@@ -114,8 +114,8 @@ pub const CATALOGUE: &[(&str, &str)] = &[
     ),
     (
         "relay-legs",
-        "What the host receives from one outside host it sends on to another, second by second: it \
-         carries their session.",
+        "What the host receives from one outside host it sends on to another, as much in each half \
+         second: it carries their session.",
     ),
     (
         "super-node-service",

@@ -1,40 +1,43 @@
 //! Whether two flows of one host are the legs of a session that it carries for others: what comes in
-//! by one goes out by the other, second by second.
+//! by one goes out by the other, look by look.
 //!
 //! Suh et al. (INFOCOM 2006) match starts, ends, bytes and the correlation of rates. Two calls with
 //! one codec match in all of these: both send a packet each 30 ms, of one size, and begin when the
-//! host joins two people. So the seconds themselves are held against each other. A relay sends on
+//! host joins two people. So what goes in each half second is held against each other. A relay sends on
 //! what it gets, message by message, so their payload bytes differ by a constant for each message
-//! and by nothing else; two encoders' differ by their own noise. How often seconds agree by chance is
+//! and by nothing else (but for what is under way at a look, which is made up for by the next); two encoders' differ by their own noise. How often looks agree by chance is
 //! taken from the same two flows, shifted against each other: steady traffic, which agrees
 //! however it is shifted, accuses nobody.
 
 use skype_ips_common::layout::TCP;
 
-/// What a flow carried in about a second, per direction: outbound, inbound.
+use super::media::Counters;
+
+/// What a flow carried between two looks at its counters, half a second, per direction: outbound,
+/// inbound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Second {
+pub struct Look {
     /// Packets.
     pub packets: [u32; 2],
     /// Bytes of IP packets.
     pub bytes: [u32; 2],
 }
 
-/// One flow's newest seconds.
+/// One flow's newest looks.
 #[derive(Clone, Copy, Debug)]
 pub struct Leg<'a> {
     /// [`TCP`] or UDP.
     pub protocol: u8,
     /// Whether it is IPv4.
     pub v4: bool,
-    /// The seconds, the oldest first.
-    pub seconds: &'a [Second],
+    /// The looks, the oldest first.
+    pub looks: &'a [Look],
 }
 
 impl Leg<'_> {
     fn newest(self, count: usize) -> Self {
         Self {
-            seconds: &self.seconds[self.seconds.len() - count..],
+            looks: &self.looks[self.looks.len() - count..],
             ..self
         }
     }
@@ -49,27 +52,35 @@ pub struct Likeness {
     pub bits: u32,
 }
 
-/// Least seconds that are compared.
-pub const LEAST_SECONDS: usize = 6;
-/// Bits from which two flows are legs. A host with 64 flows makes 2^11 pairs, and each is looked at
-/// for two minutes; so much is owed to chance, and as much again to what isn't chance.
-pub const ENOUGH_BITS: u32 = 30;
+/// Least looks that are compared.
+pub const LEAST_LOOKS: usize = 6;
+/// Bits from which two flows are legs. Those of two calls are compared some hundred times, in windows
+/// that overlap: that is wrong once in a hundred thousand of them.
+pub const ENOUGH_BITS: u32 = 24;
+/// What it counts that two files, one in and one out, begin in the same second and have carried as much
+/// since, but for [`APART`]. A relay holds a file back to 3 KB/s, a packet each half second: that goes
+/// on so steadily that its looks say little.
+pub const SAME_FILE: u32 = 12;
+/// Packets by which they may differ.
+const APART: u64 = 2;
 /// What goes out for each hundred bytes that come in: what is policed or lost is less.
 const RATIO: std::ops::RangeInclusive<u32> = 80..=125;
-/// Least correlation of the rates, in hundredths.
-const CORRELATION: i32 = 60;
-/// Least share of the seconds that are in step, per cent: a second ends for the two flows a little
-/// apart, which spoils it and the next one.
-const IN_STEP: usize = 60;
-/// A direction carries something if it has so many payload bytes a second.
-const CARRIES: i64 = 20;
+/// Least share of the looks that are in step, per cent: something may be under way when one ends,
+/// or was held back.
+const IN_STEP: usize = 40;
+/// A direction carries something if it has so many payload bytes a look.
+const CARRIES: i64 = 10;
 /// Bytes that TCP's timestamps take in each packet; whether a connection has them isn't known.
 const TIMESTAMPS: i64 = 12;
 
 impl Likeness {
-    /// Whether they are the legs of one session.
-    pub fn are_legs(&self) -> bool {
-        self.bits >= ENOUGH_BITS && self.ways.iter().flatten().all(Way::fits)
+    /// Whether they are the legs of one session; `besides` is what else speaks for it, as bits.
+    pub fn are_legs(&self, besides: u32) -> bool {
+        self.bits + besides >= ENOUGH_BITS && self.fits()
+    }
+
+    fn fits(&self) -> bool {
+        self.ways.iter().flatten().all(Way::fits)
     }
 
     /// The figures, in words.
@@ -78,9 +89,9 @@ impl Likeness {
         let ways = ways.filter_map(|(way, name)| {
             let way = (*way)?;
             Some(format!(
-                "{name}: {} of {} seconds in step, {} % of the bytes, correlation {}.{:02}",
+                "{name}: {} of {} looks in step, {} % of the bytes, correlation {}.{:02}",
                 way.in_step,
-                way.seconds,
+                way.looks,
                 way.ratio,
                 way.correlation / 100,
                 way.correlation.abs() % 100
@@ -92,41 +103,55 @@ impl Likeness {
 
 impl Way {
     fn fits(&self) -> bool {
-        self.seconds >= LEAST_SECONDS
-            && self.in_step * 100 >= self.seconds * IN_STEP
+        self.looks >= LEAST_LOOKS
+            && self.in_step * 100 >= self.looks * IN_STEP
             && RATIO.contains(&self.ratio)
-            && self.correlation >= CORRELATION
     }
 }
 
-/// Compares the newest seconds of two flows of one host, which ended together. `None` if there are
-/// too few, or nothing went from one to the other.
+/// How many of the newest looks are compared: the more, the surer; the fewer, the less of what came
+/// before the session.
+const WINDOWS: [usize; 7] = [6, 8, 10, 12, 16, 20, 24];
+
+/// Whether what two flows have carried since they began is the same file: as many packets and bytes in
+/// by one as out by the other, but for [`APART`]. `one` and `other` are packets and IP bytes, outbound
+/// and inbound.
+pub fn same_amount(one: &Counters, other: &Counters) -> bool {
+    let way = |from: &Counters, to: &Counters| {
+        let packet = from.bytes[1].max(to.bytes[0]) / from.packets[1].max(to.packets[0]).max(1);
+        from.packets[1].abs_diff(to.packets[0]) <= APART
+            && from.bytes[1].abs_diff(to.bytes[0]) <= APART * packet
+    };
+    way(one, other) && way(other, one)
+}
+
+/// Compares the newest looks at two flows of one host, which ended together, and gives what speaks most
+/// for their being legs. `None` if there are too few, or nothing went from one to the other.
 pub fn compare(one: Leg<'_>, other: Leg<'_>) -> Option<Likeness> {
-    let seconds = one.seconds.len().min(other.seconds.len());
-    if seconds < LEAST_SECONDS {
-        return None;
-    }
-    let (one, other) = (one.newest(seconds), other.newest(seconds));
-    let ways = [way(one, other), way(other, one)];
-    if ways.iter().all(Option::is_none) {
-        return None;
-    }
-    let bits = ways.iter().flatten().map(|way| way.bits).sum();
-    Some(Likeness { ways, bits })
+    let all = one.looks.len().min(other.looks.len());
+    let windows = WINDOWS.into_iter().filter(|looks| *looks <= all);
+    let likenesses = windows.filter_map(|looks| {
+        let (one, other) = (one.newest(looks), other.newest(looks));
+        let ways = [way(one, other), way(other, one)];
+        let bits = ways.iter().flatten().map(|way| way.bits).sum();
+        let some = ways.iter().any(Option::is_some);
+        some.then_some(Likeness { ways, bits })
+    });
+    likenesses.max_by_key(|likeness| (likeness.fits(), likeness.bits))
 }
 
 /// What came in by one leg and went out by the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// Seconds in which there was something.
-    pub seconds: usize,
+    /// Looks in which there was something.
+    pub looks: usize,
     /// In how many of them as much went out as came in.
     pub in_step: usize,
     /// Payload that went out for each hundred bytes that came in.
     pub ratio: u32,
     /// Correlation of the rates, in hundredths.
     pub correlation: i32,
-    /// Odds that the seconds agree so often by chance: 2^-bits.
+    /// Odds that the looks agree so often by chance: 2^-bits.
     pub bits: u32,
 }
 
@@ -141,11 +166,11 @@ impl Stream {
         let ip = if leg.v4 { 20 } else { 40 };
         let headers = ip + if leg.protocol == TCP { 20 + options } else { 8 };
         let packets: Vec<i64> = leg
-            .seconds
+            .looks
             .iter()
             .map(|second| second.packets[direction].into())
             .collect();
-        let bytes = leg.seconds.iter().zip(&packets);
+        let bytes = leg.looks.iter().zip(&packets);
         let bytes =
             bytes.map(|(second, packets)| i64::from(second.bytes[direction]) - packets * headers);
         Self {
@@ -188,46 +213,56 @@ fn agreement(arrived: &Stream, sent: &Stream, counted: Option<&Stream>) -> Optio
     if came.max(went) < CARRIES * all as i64 {
         return None;
     }
-    let something = |at: usize, then: usize| arrived.bytes[at].max(sent.bytes[then]) > 0;
     let by_message = counted.map_or(0, |counted| overhead(arrived, sent, counted));
-    let agree = |at: usize, then: usize| {
-        let messages = counted.map_or(0, |counted| {
-            let of = if std::ptr::eq(counted, sent) {
-                then
-            } else {
-                at
-            };
-            counted.packets[of]
-        });
-        something(at, then) && arrived.bytes[at] + by_message * messages == sent.bytes[then]
+    // Of both, shifted by so many looks: in how many there was something, and how many agree.
+    let shifted = |by: usize| {
+        // What has gone out beyond what had come in, at the end of each second.
+        let (mut beyond, mut looks, mut agree) = (vec![0], 0, 0);
+        for then in 0..all {
+            let at = (then + by) % all;
+            let (came, went) = (arrived.bytes[at], sent.bytes[then]);
+            let messages = counted.map_or(0, |counted| {
+                counted.packets[if std::ptr::eq(counted, sent) {
+                    then
+                } else {
+                    at
+                }]
+            });
+            let now = beyond[then] + went - came - by_message * messages;
+            // What was under way at the end of the last second is no more at the end of this one.
+            let again = now == beyond[then] || (then > 0 && now == beyond[then - 1]);
+            let something = came.max(went) > 0;
+            looks += usize::from(something);
+            agree += usize::from(something && again);
+            beyond.push(now);
+        }
+        (looks, agree)
     };
-    let seconds = (0..all).filter(|at| something(*at, *at)).count();
-    let in_step = (0..all).filter(|at| agree(*at, *at)).count();
-    let shifted = (1..all).flat_map(|by| (0..all).map(move |at| (at, (at + by) % all)));
-    let shifted: Vec<_> = shifted.filter(|(at, then)| something(*at, *then)).collect();
-    let by_chance = shifted
-        .iter()
-        .filter(|(at, then)| agree(*at, *then))
-        .count();
-    let chance = (by_chance + 1) as f64 / (shifted.len() + 2) as f64;
+    let (looks, in_step) = shifted(0);
+    let by_chance = (1..all).map(shifted);
+    let by_chance = by_chance.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let chance = (by_chance.1 + 1) as f64 / (by_chance.0 + 2) as f64;
     Some(Way {
-        seconds,
+        looks,
         in_step,
         ratio: u32::try_from(went.max(0) * 100 / came.max(1)).unwrap_or(u32::MAX),
         correlation: correlation(&arrived.bytes, &sent.bytes),
-        bits: surprise(in_step, seconds, chance),
+        bits: surprise(in_step, looks, chance),
     })
 }
 
-/// Bytes by which a message that goes out is longer than the one that came: what most seconds say.
+/// Bytes by which a message that goes out is longer than the one that came: what most looks say, of
+/// those that can be divided by their messages.
 fn overhead(arrived: &Stream, sent: &Stream, counted: &Stream) -> i64 {
-    let seconds = arrived.bytes.iter().zip(&sent.bytes).zip(&counted.packets);
-    let mut said: Vec<i64> = seconds
-        .filter(|(_, messages)| **messages > 0)
-        .map(|((came, went), messages)| (went - came).div_euclid(*messages))
+    let looks = arrived.bytes.iter().zip(&sent.bytes).zip(&counted.packets);
+    let mut said: Vec<i64> = looks
+        .map(|((came, went), messages)| (went - came, *messages))
+        .filter(|(more, messages)| *messages > 0 && more % messages == 0)
+        .map(|(more, messages)| more / messages)
         .collect();
     said.sort_unstable();
-    said.get(said.len() / 2).copied().unwrap_or(0)
+    let most = said.chunk_by(|one, other| one == other);
+    most.max_by_key(|same| same.len()).map_or(0, |same| same[0])
 }
 
 /// Pearson's correlation in hundredths; 0 where one of the two never changes.

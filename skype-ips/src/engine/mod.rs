@@ -32,6 +32,22 @@ use crate::hosts::traffic::Traffics;
 use crate::hosts::watches::Watches;
 use crate::policy::{Class, Confidence, Role};
 
+/// Looks at the counters of what is watched are this far apart, nanoseconds: about half a second, and no
+/// multiple of the time between two packets of voice, or each look would find the same packet under
+/// way.
+pub const TICK: u64 = 507_000_000;
+
+/// When the tick after the one that was due at `due` is, now that it is `now`. It keeps to its own beat
+/// as long as it isn't late by a whole one: drivers tick when a packet comes, and ticks that were
+/// counted from there would fall into step with the packets.
+pub const fn next_tick(due: u64, now: u64) -> u64 {
+    if now.saturating_sub(due) < TICK {
+        due + TICK
+    } else {
+        now.saturating_add(TICK)
+    }
+}
+
 /// What the engine is told at the start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -238,7 +254,7 @@ impl Engine {
     }
 
     /// Says what hosts do for others by now, and forgets what was silent for too long. To be called
-    /// about once a second, after [`Engine::counters`].
+    /// each [`TICK`], after [`Engine::counters`].
     pub fn tick(&mut self, now: u64, events: &mut Vec<Event>) {
         self.look_around(now, events);
         while let Some(endpoint) = self.endpoints.expire(now) {

@@ -3,9 +3,9 @@
 
 use skype_ips_common::layout::{EndpointKey, FlowKey, FlowState, OUTBOUND, TCP, UDP};
 
-use super::{Engine, Event, Finding, Packet, Subject, traffic};
+use super::{Engine, Event, Finding, Packet, Subject, TICK, traffic};
 use crate::detect::Evidence;
-use crate::detect::media::{Counters, Window};
+use crate::detect::media::{Counters, Traffic, Window};
 use crate::detect::relay::{self, Leg, Likeness};
 use crate::detect::udp::Message;
 use crate::hosts::relays::{LegOf, session};
@@ -13,15 +13,17 @@ use crate::hosts::services::Change;
 use crate::hosts::watches::Watched;
 use crate::policy::{Class, Role, from_mapped};
 
-const SECOND: u64 = 1_000_000_000;
-/// The two legs of a session begin to carry within so many seconds of each other.
-const START: u64 = 5;
-/// Legs are looked for among what began to carry something so many seconds ago at the most.
-const YOUNG: u64 = 120;
-/// Most pairs that are compared in a second.
+/// The two legs of a session begin to carry within so many looks of each other, 10 s: what was said
+/// before it may be the beginning of one.
+const START: u64 = 20;
+/// Two files that begin within so many looks of each other may be one.
+const TOGETHER: u64 = 2;
+/// Legs are looked for among what began to carry something so many looks ago at the most, two minutes.
+const YOUNG: u64 = 240;
+/// Most pairs that are compared at a look.
 const MOST_PAIRS: usize = 4096;
-/// A peer with which media went to and fro for so many seconds is a friend.
-const TALKS: u64 = 10;
+/// A peer with which media went to and fro for so many looks is a friend.
+const TALKS: u64 = 20;
 
 /// Bytes of headers in a packet of a connection: with options, so that an answer isn't made of them.
 const HEADERS: u64 = 60;
@@ -37,7 +39,7 @@ struct Candidate<'a> {
 
 impl Engine {
     /// Flows whose counters are worth a look now, 4,096 at the most; those of one host beside each
-    /// other. To be asked about once a second, before [`Engine::tick`].
+    /// other. To be asked each [`TICK`], before [`Engine::tick`].
     pub fn watching(&self) -> Vec<FlowKey> {
         self.watches.keys()
     }
@@ -61,8 +63,8 @@ impl Engine {
         let (called, own) = (watched.called, watched.own);
         let endpoint = self.served_at(key);
         if let Some(endpoint) = endpoint
-            && carried.is_some_and(|(seconds, counters)| {
-                seconds >= TALKS && window(key, seconds, counters).traffic() != QUIET
+            && carried.is_some_and(|(looks, counters)| {
+                looks >= TALKS && window(key, looks, counters).traffic() != Traffic::Quiet
             })
         {
             self.services.talks(&endpoint, now, &key.outside);
@@ -150,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// Looks who does what for others by now. After all counters of a second.
+    /// Looks who does what for others by now. After all counters of a look.
     pub(super) fn look_around(&mut self, now: u64, events: &mut Vec<Event>) {
         self.end_relays(now, events);
         self.find_relays(now, events);
@@ -223,11 +225,11 @@ impl Engine {
             key.protocol == UDP && key.endpoint() == *endpoint && self.relays.get(key).is_none()
         });
         for (key, watched) in own {
-            let Some((seconds, counters)) = watched.carried() else {
+            let Some((looks, counters)) = watched.carried() else {
                 continue;
             };
-            let looks = window(key, seconds, counters).traffic();
-            let class = traffic::class(looks, Class::Signaling);
+            let carries = window(key, looks, counters).traffic();
+            let class = traffic::class(carries, Class::Signaling);
             let role = traffic::role(finding.role, class);
             if role != finding.role {
                 let finding = Finding {
@@ -243,7 +245,7 @@ impl Engine {
         }
     }
 
-    /// Legs over which hardly anything has come for a minute are legs no more.
+    /// Legs over which hardly anything has come for half a minute are legs no more.
     fn end_relays(&mut self, now: u64, events: &mut Vec<Event>) {
         let over = |key: &FlowKey| self.watches.get(key).is_none_or(Watched::is_over);
         let over: Vec<_> = self
@@ -307,7 +309,9 @@ impl Engine {
                     break;
                 }
                 compared += 1;
-                if let Some(likeness) = compare(one, other).filter(Likeness::are_legs) {
+                if let Some(likeness) =
+                    compare(one, other).filter(|likeness| likeness.are_legs(same_file(one, other)))
+                {
                     pairs.push((
                         likeness,
                         *one.key,
@@ -323,7 +327,11 @@ impl Engine {
         });
         for (likeness, one, other, apart) in pairs {
             if self.relays.get(&one).is_none() && self.relays.get(&other).is_none() {
-                let says = format!("began within {apart} s of each other; {}", likeness.words());
+                let apart = apart * TICK / 1_000_000;
+                let says = format!(
+                    "began within {apart} ms of each other; {}",
+                    likeness.words()
+                );
                 self.carries(now, [one, other], &says, events);
             }
         }
@@ -379,16 +387,14 @@ impl Engine {
     /// What both legs carry: what either looks like.
     fn class_of_legs(&self, legs: &[FlowKey; 2]) -> Class {
         let looks = legs.iter().filter_map(|key| {
-            let (seconds, counters) = self.watches.get(key)?.carried()?;
-            let traffic = window(key, seconds, counters).traffic();
-            (traffic != QUIET).then(|| traffic::class(traffic, Class::Signaling))
+            let (looks, counters) = self.watches.get(key)?.carried()?;
+            let traffic = window(key, looks, counters).traffic();
+            (traffic != Traffic::Quiet).then(|| traffic::class(traffic, Class::Signaling))
         });
         // A leg that loses some of it looks like less.
         looks.max().unwrap_or(Class::Signaling)
     }
 }
-
-const QUIET: crate::detect::media::Traffic = crate::detect::media::Traffic::Quiet;
 
 fn found(at: u64, key: FlowKey, finding: Finding, session: u32, evidence: Vec<Evidence>) -> Event {
     Event::Found {
@@ -401,21 +407,39 @@ fn found(at: u64, key: FlowKey, finding: Finding, session: u32, evidence: Vec<Ev
     }
 }
 
-/// What a flow has carried in so many seconds.
-fn window(key: &FlowKey, seconds: u64, counted: Counters) -> Window {
+/// What a flow has carried between so many looks.
+fn window(key: &FlowKey, looks: u64, counted: Counters) -> Window {
     Window {
-        duration: seconds * SECOND,
+        duration: looks * TICK,
         counted,
         headers: traffic::headers_of(key),
     }
 }
 
+/// What it counts that two flows carry one file.
+fn same_file(one: &Candidate<'_>, other: &Candidate<'_>) -> u32 {
+    let files = [one, other].map(|candidate| {
+        let (looks, counters) = candidate.watched.carried()?;
+        let traffic = window(candidate.key, looks, counters).traffic();
+        (traffic == Traffic::File).then_some(counters)
+    });
+    let [Some(first), Some(second)] = files else {
+        return 0;
+    };
+    let together = one.since.abs_diff(other.since) <= TOGETHER;
+    if together && relay::same_amount(&first, &second) {
+        relay::SAME_FILE
+    } else {
+        0
+    }
+}
+
 fn compare(one: &Candidate<'_>, other: &Candidate<'_>) -> Option<Likeness> {
-    let seconds = [one.watched.seconds(), other.watched.seconds()];
+    let looks = [one.watched.looks(), other.watched.looks()];
     let leg = |candidate: &Candidate<'_>, place: usize| Leg {
         protocol: candidate.key.protocol,
         v4: from_mapped(&candidate.key.inside).is_ipv4(),
-        seconds: &seconds[place],
+        looks: &looks[place],
     };
     relay::compare(leg(one, 0), leg(other, 1))
 }

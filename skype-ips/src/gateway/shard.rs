@@ -17,15 +17,13 @@ use super::events::Events;
 use super::gate::Gate;
 use super::requests::Queries;
 use super::shared::Shared;
-use crate::engine::{Engine, Event, Settings};
+use crate::engine::{Engine, Event, Settings, next_tick};
 use crate::kernel::{Queue, QueueVerdict, QueuedPacket};
 use crate::policy::OnFailure;
 use known::Known;
 
 /// Signs of life are this far apart, nanoseconds.
 const BEAT: u64 = 100_000_000;
-/// Looks at the counters of what is watched are this far apart, nanoseconds.
-const TICK: u64 = 1_000_000_000;
 /// Upkeep is this far apart, nanoseconds.
 const UPKEEP: u64 = 30 * 1_000_000_000;
 
@@ -88,16 +86,16 @@ impl<Q: Queue> Shard<Q> {
 
     /// Judges packets until told to stop; returns on an error of the queue that is final.
     pub(super) fn run(mut self) -> std::io::Result<()> {
-        let (mut beaten, mut ticked, mut upkept) = (0, 0, clock::monotonic());
+        let (mut beaten, mut tick, mut upkept) = (0, 0, clock::monotonic());
         loop {
             let now = clock::monotonic();
             if now - beaten >= BEAT {
                 self.beat(now);
                 beaten = now;
             }
-            if now - ticked >= TICK {
+            if now >= tick {
                 self.tick(now);
-                ticked = now;
+                tick = next_tick(tick, now);
             }
             if now - upkept >= UPKEEP {
                 self.upkeep(now);

@@ -1,4 +1,4 @@
-//! The flows of known Skype whose counters are looked at every second, in bounded memory: those that
+//! The flows of known Skype whose counters are looked at twice a second, in bounded memory: those that
 //! carry something, and those that came up lately. A flood of new ones takes no room from what
 //! carries.
 
@@ -7,20 +7,19 @@ use std::collections::VecDeque;
 use skype_ips_common::layout::{FlowKey, FlowState};
 
 use crate::detect::media::Counters;
-use crate::detect::relay::Second;
+use crate::detect::relay::Look;
 use crate::recent::Recent;
 
-/// Looks are about a second apart, nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 /// Most flows of each kind: a look takes a microsecond or two.
 const MOST: usize = 2048;
-/// Seconds that are remembered.
-pub const REMEMBERED: usize = 16;
-/// A flow carries something from so many bytes of IP packets a second on, both directions together:
-/// relays were said to give a file half a kilobyte, and what keeps a path open is far less.
-const CARRIES: u32 = 400;
-/// So many seconds with less end it.
-const PAUSE: u32 = 5;
+/// Looks that are remembered.
+pub const REMEMBERED: usize = 24;
+/// A flow carries something from so many bytes of IP packets a look on, both directions together:
+/// relays were said to give a file half a kilobyte a second, and what keeps a path open is far less.
+const CARRIES: u32 = 200;
+/// So many looks with less end it.
+const PAUSE: u32 = 3;
 /// A flow that shows nothing for so long is not looked at any more, nanoseconds.
 const LIFE: u64 = 120 * SECOND;
 
@@ -39,8 +38,8 @@ pub struct Watched {
     pub own: bool,
     /// The gate's counters at the last look.
     pub counters: Counters,
-    /// The newest seconds, the oldest first.
-    seconds: VecDeque<Second>,
+    /// What came between the newest looks, the oldest first.
+    looks: VecDeque<Look>,
     /// Which look the newest is of.
     look: u64,
     /// Looks in a row with less than carries anything.
@@ -60,7 +59,7 @@ impl Watched {
             called: false,
             own: false,
             counters: Counters::default(),
-            seconds: VecDeque::new(),
+            looks: VecDeque::new(),
             look: 0,
             pause: 0,
             carries: None,
@@ -78,20 +77,20 @@ impl Watched {
         let counted = (!first).then(|| counters.since(&self.counters)).flatten();
         let Some(counted) = counted else {
             // The first look, or the gate began anew.
-            self.seconds.clear();
+            self.looks.clear();
             self.carries = None;
             (self.counters, self.look) = (counters, look);
             return;
         };
         if self.look + 1 != look {
-            self.seconds.clear();
+            self.looks.clear();
         }
         let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        let second = Second {
+        let new = Look {
             packets: counted.packets.map(few),
             bytes: counted.bytes.map(few),
         };
-        let bytes = second.bytes[0].saturating_add(second.bytes[1]);
+        let bytes = new.bytes[0].saturating_add(new.bytes[1]);
         if bytes >= CARRIES {
             self.pause = 0;
             self.carries.get_or_insert((look, self.counters));
@@ -101,10 +100,10 @@ impl Watched {
                 self.carries = None;
             }
         }
-        if self.seconds.len() == REMEMBERED {
-            self.seconds.pop_front();
+        if self.looks.len() == REMEMBERED {
+            self.looks.pop_front();
         }
-        self.seconds.push_back(second);
+        self.looks.push_back(new);
         (self.counters, self.look) = (counters, look);
     }
 
@@ -119,24 +118,24 @@ impl Watched {
         Some((self.look + 1 - since, self.counters.since(&before)?))
     }
 
-    /// The newest full seconds of what it carries: not the one in which it began.
-    pub fn seconds(&self) -> Vec<Second> {
+    /// What came between the newest looks since it began to carry something: not what came with the beginning.
+    pub fn looks(&self) -> Vec<Look> {
         let Some((since, _)) = self.carries else {
             return Vec::new();
         };
         let full = (self.look - since) as usize;
-        let skip = self.seconds.len().saturating_sub(full);
-        self.seconds.iter().skip(skip).copied().collect()
+        let skip = self.looks.len().saturating_sub(full);
+        self.looks.iter().skip(skip).copied().collect()
     }
 
-    /// Whether the newest second is of this look.
+    /// Whether the newest look is of this number.
     pub fn is_of(&self, look: u64) -> bool {
         self.look == look
     }
 
-    /// Whether hardly anything has come for a minute, not even what was dropped.
+    /// Whether hardly anything has come for half a minute, not even what was dropped.
     pub fn is_over(&self) -> bool {
-        self.heard.count_ones() < 16
+        self.heard.count_ones() < 8
     }
 }
 
@@ -171,7 +170,7 @@ impl Watches {
         }
     }
 
-    /// Which to look at, those of one host beside each other: so their seconds end together.
+    /// Which to look at, those of one host beside each other: so they are looked at together.
     pub fn keys(&self) -> Vec<FlowKey> {
         let keys = self.idle.iter().chain(self.carrying.iter());
         let mut keys: Vec<_> = keys.map(|(key, _)| *key).collect();

@@ -18,14 +18,11 @@ use super::proof::Proof;
 use super::report::Report;
 use super::tunnels::{Layer, MAX_LAYERS, Zones};
 use crate::capture::Record;
-use crate::engine::{Engine, Event, Packet, Settings};
+use crate::engine::{Engine, Event, Packet, Settings, next_tick};
 use crate::kernel::{MemoryTables, VerdictTables};
 use crate::policy::{Action, Compiled, Config, Decided, Mode, Standing, mapped_prefix};
 use crate::telemetry::StatsCounters;
 use crate::telemetry::tunnel::Tunnel;
-
-/// How often the engine may forget, nanoseconds of the capture's time.
-const TICK: u64 = 1_000_000_000;
 
 /// What the gate said of a packet, for one inside host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,7 +303,7 @@ impl Driver {
         if self.now < self.next_tick {
             return;
         }
-        self.next_tick = self.now.saturating_add(TICK);
+        self.next_tick = next_tick(self.next_tick, self.now);
         self.open_windows();
         for key in self.engine.watching() {
             if let Some(state) = self.tables.flow_state(&key) {

@@ -1,6 +1,6 @@
 //! What hosts do for others, from counters and messages: relays, super nodes, listening ports.
 
-use skype_ips::engine::{Event, Finding, Subject};
+use skype_ips::engine::{Event, Finding, Subject, TICK};
 use skype_ips::policy::{Class, Role};
 use skype_ips::simulator::speech::media::{Media, Voice};
 use skype_ips_common::layout::{EndpointKey, FlowKey, FlowState, TCP, UDP, mapped};
@@ -60,9 +60,9 @@ impl Host {
         }
     }
 
-    /// A second goes by.
-    fn second(&mut self) {
-        self.trial.now += SECOND;
+    /// It is looked at; half a second goes by.
+    fn look(&mut self) {
+        self.trial.now += TICK;
         let now = self.trial.now;
         for key in self.trial.engine.watching() {
             if let Some((_, state)) = self.flows.iter().find(|(known, _)| *known == key) {
@@ -87,18 +87,19 @@ impl Host {
     }
 }
 
-/// What a voice sends in each second.
-fn voice(seed: u64, seconds: u64, variable: bool) -> Vec<Vec<usize>> {
+/// What a voice sends between each two looks.
+fn voice(seed: u64, looks: u64, variable: bool) -> Vec<Vec<usize>> {
     let voice = Voice {
         interval: 30,
         rate: 16_000,
         redundancy: 1,
         variable,
     };
-    let mut said = vec![Vec::new(); seconds as usize];
+    let mut said = vec![Vec::new(); looks as usize];
+    let seconds = looks * TICK / SECOND;
     let beats = Media::Call(voice).beats(&mut fastrand::Rng::with_seed(seed), seconds);
     for beat in beats.iter().filter(|beat| beat.outbound) {
-        said[(beat.at / SECOND) as usize].push(beat.len);
+        said[(beat.at / TICK) as usize].push(beat.len);
     }
     said
 }
@@ -106,22 +107,23 @@ fn voice(seed: u64, seconds: u64, variable: bool) -> Vec<Vec<usize>> {
 const A: [u8; 4] = [203, 0, 113, 1];
 const B: [u8; 4] = [203, 0, 113, 2];
 
-/// The host carries a call between two for so many seconds.
-fn relay(host: &mut Host, seconds: u64) -> [FlowKey; 2] {
+/// The host carries a call between two for so many looks.
+fn relay(host: &mut Host, looks: u64) -> [FlowKey; 2] {
     let legs = [udp(A, 4001), udp(B, 4002)];
     for leg in legs {
         host.trial.datagram(leg, IN, &probe(9, 99));
         host.says(leg);
         host.count(leg, OUT, &[18]);
     }
-    host.second();
-    let voices = [voice(1, seconds, true), voice(2, seconds, true)];
-    for second in 0..seconds as usize {
+    host.look();
+    let voices = [voice(1, looks, true), voice(2, looks, true)];
+    let said = |who: usize, at: usize| &voices[who][at][..];
+    for at in 0..looks as usize - 2 {
         for (from, to) in [(0, 1), (1, 0)] {
-            host.count(legs[from], IN, &voices[from][second]);
-            host.count(legs[to], OUT, &voices[from][second]);
+            host.count(legs[from], IN, said(from, at));
+            host.count(legs[to], OUT, said(from, at));
         }
-        host.second();
+        host.look();
     }
     legs
 }
@@ -129,7 +131,7 @@ fn relay(host: &mut Host, seconds: u64) -> [FlowKey; 2] {
 #[test]
 fn both_legs_of_a_relay_are_found_with_one_session_and_what_they_carry() {
     let mut host = Host::new();
-    let legs = relay(&mut host, 12);
+    let legs = relay(&mut host, 24);
     let found: Vec<_> = host
         .roles()
         .into_iter()
@@ -162,9 +164,9 @@ fn both_legs_of_a_relay_are_found_with_one_session_and_what_they_carry() {
 #[test]
 fn a_leg_over_which_nothing_comes_any_more_is_a_clients_again() {
     let mut host = Host::new();
-    let legs = relay(&mut host, 12);
-    for _ in 0..90 {
-        host.second();
+    let legs = relay(&mut host, 24);
+    for _ in 0..90 * 2 {
+        host.look();
     }
     for leg in legs {
         let known = host.trial.engine.finding(&leg).map(|found| found.role);
@@ -183,12 +185,12 @@ fn a_leg_over_which_nothing_comes_any_more_is_a_clients_again() {
 #[test]
 fn a_leg_that_is_dropped_stays_one_while_its_end_keeps_sending() {
     let mut host = Host::new();
-    let legs = relay(&mut host, 12);
-    for _ in 0..90 {
+    let legs = relay(&mut host, 24);
+    for _ in 0..90 * 2 {
         // What is dropped isn't counted, but seen.
         let now = host.trial.now;
         host.state(legs[0]).last_seen = now;
-        host.second();
+        host.look();
     }
     let roles = legs.map(|leg| host.trial.engine.finding(&leg).map(|found| found.role));
     assert_eq!(roles, [Some(Role::Relay), Some(Role::Client)]);
@@ -205,17 +207,18 @@ fn two_calls_with_one_codec_are_no_relay() {
             for call in calls {
                 host.says(call);
             }
-            host.second();
-            let seconds = 60;
+            host.look();
+            let looks = 120;
             let voices: Vec<_> = (0..4)
-                .map(|one| voice(4 * seed + one, seconds, variable))
+                .map(|one| voice(4 * seed + one, looks, variable))
                 .collect();
-            for second in 0..seconds as usize {
+            let said = |who: usize, at: usize| &voices[who][at][..];
+            for at in 0..looks as usize - 2 {
                 for (place, call) in calls.into_iter().enumerate() {
-                    host.count(call, IN, &voices[2 * place][second]);
-                    host.count(call, OUT, &voices[2 * place + 1][second]);
+                    host.count(call, IN, said(2 * place, at));
+                    host.count(call, OUT, said(2 * place + 1, at));
                 }
-                host.second();
+                host.look();
             }
             let roles = host.roles();
             assert!(
@@ -238,18 +241,18 @@ fn a_conference_that_a_client_mixes_is_no_relay() {
             host.trial.datagram(guest, IN, &probe(9, 99));
             host.says(guest);
         }
-        host.second();
-        let seconds = 60;
-        let mixed = voice(1000 + seed, seconds, true);
+        host.look();
+        let looks = 120;
+        let mixed = voice(1000 + seed, looks, true);
         let voices: Vec<_> = (0..3)
-            .map(|one| voice(3 * seed + one, seconds, true))
+            .map(|one| voice(3 * seed + one, looks, true))
             .collect();
-        for second in 0..seconds as usize {
+        for at in 0..looks as usize - 2 {
             for (guest, voice) in guests.into_iter().zip(&voices) {
-                host.count(guest, IN, &voice[second]);
-                host.count(guest, OUT, &mixed[second]);
+                host.count(guest, IN, &voice[at]);
+                host.count(guest, OUT, &mixed[at]);
             }
-            host.second();
+            host.look();
         }
         assert!(
             host.roles()
@@ -269,13 +272,13 @@ fn steady_traffic_that_agrees_however_it_is_shifted_accuses_nobody() {
     for file in files {
         host.says(file);
     }
-    host.second();
-    for _ in 0..60 {
+    host.look();
+    for _ in 0..120 {
         host.count(files[0], IN, &[1300; 20]);
         host.count(files[0], OUT, &[20; 10]);
         host.count(files[1], OUT, &[1300; 20]);
         host.count(files[1], IN, &[20; 10]);
-        host.second();
+        host.look();
     }
     assert!(
         host.roles()
@@ -300,7 +303,7 @@ fn serve(host: &mut Host, others: std::ops::Range<u8>) {
         host.count(connection, IN, &[60]);
         host.count(connection, OUT, &[60]);
     }
-    host.second();
+    host.look();
 }
 
 #[test]
@@ -324,7 +327,7 @@ fn an_endpoint_that_serves_others_is_a_super_node_and_its_connections_are_served
             if endpoint.protocol == TCP && finding.role == Role::SuperNode)
     });
     assert!(listening);
-    host.second();
+    host.look();
     let served = |(subject, finding, _): &&(Subject, Finding, u32)| {
         matches!(subject, Subject::Flow(key) if key.protocol == TCP)
             && finding.role == Role::SuperNode
@@ -337,9 +340,9 @@ fn an_endpoint_that_serves_others_is_a_super_node_and_its_connections_are_served
 fn without_service_a_super_node_is_a_client_again() {
     let mut host = Host::new();
     serve(&mut host, 1..9);
-    for _ in 0..16 * 60 {
+    for _ in 0..16 * 120 {
         host.says(udp([203, 0, 113, 77], 33_033));
-        host.second();
+        host.look();
     }
     let finding = host.trial.engine.finding(&udp(A, 1)).expect("known");
     assert_eq!(finding.role, Role::Client);
@@ -361,7 +364,7 @@ fn contacts_who_come_and_talk_are_not_served() {
             .datagram(friend, IN, &probe(u16::from(seed), 0x1234_5678));
         host.says(friend);
     }
-    host.second();
+    host.look();
     assert!(
         host.roles()
             .iter()
@@ -381,7 +384,7 @@ fn calls(host: &mut Host, port: u16, from: u8) {
     host.count(connection, IN, &[60]);
     host.count(connection, OUT, &[60, 8]);
     host.state(connection).called = 1;
-    host.second();
+    host.look();
 }
 
 fn web(host: &mut Host) {
@@ -411,7 +414,7 @@ fn a_web_port_is_skypes_when_two_were_answered_there_and_nothing_else_was() {
     calls(&mut host, 443, 2);
     assert_eq!(listens(&mut host), [(443, true)]);
     web(&mut host);
-    host.second();
+    host.look();
     assert_eq!(listens(&mut host), [(443, false)]);
 }
 
@@ -448,7 +451,7 @@ fn a_learned_port_is_given_back_after_twenty_minutes_of_silence() {
 #[test]
 fn a_host_that_is_forgotten_is_unknown() {
     let mut host = Host::new();
-    relay(&mut host, 12);
+    relay(&mut host, 24);
     calls(&mut host, 443, 1);
     calls(&mut host, 443, 2);
     host.trial.events.clear();

@@ -2,12 +2,12 @@ use super::*;
 
 const UDP: u8 = 17;
 
-/// Seconds in which so many payload bytes went out and came in, in packets of 100 and a rest.
-fn seconds(protocol: u8, bytes: &[[u32; 2]]) -> Vec<Second> {
+/// Looks in which so many payload bytes went out and came in, in packets of 100 and a rest.
+fn looks(protocol: u8, bytes: &[[u32; 2]]) -> Vec<Look> {
     let headers = if protocol == TCP { 40 } else { 28 };
     let second = |bytes: &[u32; 2]| {
         let packets = bytes.map(|bytes| bytes.div_ceil(100));
-        Second {
+        Look {
             packets,
             bytes: [0, 1].map(|way| bytes[way] + headers * packets[way]),
         }
@@ -16,11 +16,11 @@ fn seconds(protocol: u8, bytes: &[[u32; 2]]) -> Vec<Second> {
 }
 
 fn legs(one: (u8, &[[u32; 2]]), other: (u8, &[[u32; 2]])) -> Option<Likeness> {
-    let all = [one, other].map(|(protocol, bytes)| (protocol, seconds(protocol, bytes)));
-    let [one, other] = all.each_ref().map(|(protocol, seconds)| Leg {
+    let all = [one, other].map(|(protocol, bytes)| (protocol, looks(protocol, bytes)));
+    let [one, other] = all.each_ref().map(|(protocol, looks)| Leg {
         protocol: *protocol,
         v4: true,
-        seconds,
+        looks,
     });
     compare(one, other)
 }
@@ -47,20 +47,20 @@ fn what_comes_in_by_one_leg_goes_out_by_the_other() {
     let (one, other) = carried(10);
     for protocols in [(UDP, UDP), (TCP, TCP), (UDP, TCP), (TCP, UDP)] {
         let likeness = legs((protocols.0, &one), (protocols.1, &other)).expect("enough");
-        assert!(likeness.are_legs(), "{protocols:?}: {likeness:?}");
+        assert!(likeness.are_legs(0), "{protocols:?}: {likeness:?}");
     }
-    let few = LEAST_SECONDS - 1;
+    let few = LEAST_LOOKS - 1;
     assert!(legs((UDP, &one[..few]), (UDP, &other[..few])).is_none());
 }
 
 #[test]
-fn a_few_seconds_that_ended_apart_or_lost_something_do_no_harm() {
+fn a_few_looks_that_ended_apart_or_lost_something_do_no_harm() {
     let (one, mut other) = carried(14);
     other[5][0] -= 100;
     other[6][0] += 100;
     other[11][0] -= 100;
     let likeness = legs((UDP, &one), (UDP, &other)).expect("enough");
-    assert!(likeness.are_legs(), "{likeness:?}");
+    assert!(likeness.are_legs(0), "{likeness:?}");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn two_encoders_at_one_rate_are_not_in_step() {
         };
         let (one, other) = (call(of(0), of(1)), call(of(2), of(3)));
         let likeness = legs((UDP, &one), (UDP, &other)).expect("enough");
-        assert!(!likeness.are_legs(), "{seed}: {likeness:?}");
+        assert!(!likeness.are_legs(0), "{seed}: {likeness:?}");
     }
 }
 
@@ -86,7 +86,7 @@ fn one_way_alone_is_not_enough_where_both_carry() {
         second[1] = noise;
     }
     let likeness = legs((UDP, &one), (UDP, &other)).expect("enough");
-    assert!(!likeness.are_legs(), "{likeness:?}");
+    assert!(!likeness.are_legs(0), "{likeness:?}");
 }
 
 #[test]
@@ -94,5 +94,5 @@ fn what_never_changes_says_nothing() {
     let steady = [[2000, 2000]; 16];
     let likeness = legs((UDP, &steady), (UDP, &steady)).expect("enough");
     assert_eq!(likeness.bits, 0);
-    assert!(!likeness.are_legs());
+    assert!(!likeness.are_legs(0));
 }
