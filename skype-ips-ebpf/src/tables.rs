@@ -147,7 +147,7 @@ impl Tables for KernelTables {
             port,
             half: self.half,
         };
-        PORTS.get_ptr(&key).is_some()
+        PORTS.get_ptr(key).is_some()
     }
 
     #[inline(always)]
@@ -158,7 +158,7 @@ impl Tables for KernelTables {
             half: self.half,
             address: *address,
         };
-        PROXIES.get_ptr(&key).is_some()
+        PROXIES.get_ptr(key).is_some()
     }
 
     #[inline(always)]
@@ -212,6 +212,7 @@ impl Tables for KernelTables {
                 atomic_cxchg::<u64, RELAXED, RELAXED>(&raw mut (*bucket).full_at, full_at, filled)
             };
             if taken {
+                // SAFETY: as above; only the place is named here.
                 add(unsafe { &raw mut (*bucket).passed }, u64::from(bytes));
                 if let Some(part) = part {
                     let held = held.saturating_add(bucket::cost(bytes, budget));
@@ -220,14 +221,17 @@ impl Tables for KernelTables {
                         core::ptr::write_volatile(&raw mut (*part).held, held);
                         core::ptr::write_volatile(&raw mut (*part).full_at, now);
                     }
+                    // SAFETY: as above; only the place is named here.
                     add(unsafe { &raw mut (*part).passed }, u64::from(bytes));
                 }
                 return true;
             }
             attempt += 1;
         }
+        // SAFETY: as above; only the place is named here.
         add(unsafe { &raw mut (*bucket).refused }, u64::from(bytes));
         if let Some(part) = part {
+            // SAFETY: as above; only the place is named here.
             add(unsafe { &raw mut (*part).refused }, u64::from(bytes));
         }
         false
@@ -249,14 +253,17 @@ impl Tables for KernelTables {
                 core::ptr::write_volatile(&raw mut (*part).held, held.saturating_sub(cost));
             }
             add(
+                // SAFETY: as above; only the place is named here.
                 unsafe { &raw mut (*part).passed },
                 u64::from(bytes).wrapping_neg(),
             );
         }
         if let Some(bucket) = BUCKETS.get_ptr_mut(key) {
             let cost = bucket::cost(bytes, budget);
+            // SAFETY: as above; only the place is named here.
             add(unsafe { &raw mut (*bucket).full_at }, cost.wrapping_neg());
             add(
+                // SAFETY: as above; only the place is named here.
                 unsafe { &raw mut (*bucket).passed },
                 u64::from(bytes).wrapping_neg(),
             );
@@ -338,7 +345,7 @@ fn bucket_of(key: &BucketKey) -> Option<*mut BucketState> {
         return Some(bucket);
     }
     // If another CPU was faster, its bucket stays.
-    let _ = BUCKETS.insert(key, &BucketState::default(), NO_EXIST);
+    let _ = BUCKETS.insert(key, BucketState::default(), NO_EXIST);
     BUCKETS.get_ptr_mut(key)
 }
 

@@ -58,7 +58,7 @@ pub const LEAST_LOOKS: usize = 6;
 /// that overlap: that is wrong once in a hundred thousand of them.
 pub const ENOUGH_BITS: u32 = 24;
 /// What it counts that two files, one in and one out, begin in the same second and have carried as much
-/// since, but for [`APART`]. A relay holds a file back to 3 KB/s, a packet each half second: that goes
+/// since, but for `APART`. A relay holds a file back to 3 KB/s, a packet each half second: that goes
 /// on so steadily that its looks say little.
 pub const SAME_FILE: u32 = 12;
 /// Packets by which they may differ.
@@ -114,7 +114,7 @@ impl Way {
 const WINDOWS: [usize; 7] = [6, 8, 10, 12, 16, 20, 24];
 
 /// Whether what two flows have carried since they began is the same file: as many packets and bytes in
-/// by one as out by the other, but for [`APART`]. `one` and `other` are packets and IP bytes, outbound
+/// by one as out by the other, but for `APART`. `one` and `other` are packets and IP bytes, outbound
 /// and inbound.
 pub fn same_amount(one: &Counters, other: &Counters) -> bool {
     let way = |from: &Counters, to: &Counters| {
