@@ -53,7 +53,7 @@ fn a_rate_and_a_burst_may_be_as_small_and_as_large_as_is_said() {
     }
     let config = parse(&with_budget_lines("rate = \"5 KB/s\"")).expect("it is right");
     let budget = &config.policies.budgets[0];
-    assert_eq!((budget.rate, budget.burst), (40_000, 3000));
+    assert_eq!((budget.rate, budget.burst), (40_000, 4250));
     let config = parse(&with_budget_lines("rate = \"1 MB/s\"")).expect("it is right");
     assert_eq!(config.policies.budgets[0].burst, 500_000);
 }
