@@ -1,7 +1,6 @@
 //! What the subcommands that speak to a daemon share: times, hosts, reasons, and its refusals.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
@@ -60,16 +59,12 @@ impl Output {
 impl Instance {
     /// Asks the daemon to show something.
     pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
-        blocking::get(&self.path(), path).map_err(failure)
+        blocking::get(&self.socket(), path).map_err(failure)
     }
 
     /// Asks the daemon for a change.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        blocking::post(&self.path(), path, body).map_err(failure)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.socket()
+        blocking::post(&self.socket(), path, body).map_err(failure)
     }
 }
 
@@ -78,8 +73,7 @@ fn failure(error: ClientError) -> Failure {
     let ClientError::Refused { status, answer, .. } = &error else {
         return Failure::failed(error);
     };
-    let problems = answer["problems"].as_array().into_iter().flatten();
-    let problems: Vec<String> = problems.map(problem).collect();
+    let problems: Vec<String> = items(&answer["problems"]).map(problem).collect();
     match *status {
         StatusCode::UNPROCESSABLE_ENTITY => Failure::usage(format!(
             "{error}; what was in force still is\n{}",

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Failure;
-use super::ask::{Output, Reason};
+use super::ask::{Output, Reason, word};
 
 /// Keep what `reload --confirm-within` has put in force
 #[derive(clap::Args, Debug)]
@@ -24,7 +24,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let body = json!({ "reason": args.reason.reason });
     let answer = args.instance.post("/v1/confirm", &body)?;
     args.output.print(&answer, |answer| {
-        let version = answer["policy"]["version"].as_str().unwrap_or("-");
+        let version = word(&answer["policy"]["version"]);
         format!("confirmed: sha-256 {version} stays\n")
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::ask::{Output, Reason, seconds, table};
+use super::ask::{Output, Reason, items, seconds, table, word};
 
 /// Let hosts alone for a while, whatever policies say
 #[derive(clap::Args, Debug)]
@@ -73,15 +73,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn text(answer: &Value) -> String {
-    let exemptions = answer["exemptions"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    if exemptions.is_empty() {
+    const COLUMNS: [&str; 3] = ["host", "until", "reason"];
+    let mut rows = items(&answer["exemptions"])
+        .map(|one| COLUMNS.map(|key| word(&one[key])))
+        .peekable();
+    if rows.peek().is_none() {
         return "no host is exempt beside those of the files\n".to_owned();
     }
-    let word = |one: &Value, key: &str| one[key].as_str().unwrap_or("-").to_owned();
-    let rows = exemptions
-        .iter()
-        .map(|one| ["host", "until", "reason"].map(|key| word(one, key)));
-    table(["host", "until", "reason"], rows)
+    table(COLUMNS, rows)
 }

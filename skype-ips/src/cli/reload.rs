@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::ask::{Output, Reason, problem, seconds};
+use super::ask::{Output, Reason, items, problem, seconds, word};
 
 /// Read the configuration again: all of it, or nothing if anything is wrong
 #[derive(clap::Args, Debug)]
@@ -38,9 +38,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn text(answer: &Value) -> String {
-    let warnings = answer["warnings"].as_array().into_iter().flatten();
+    let warnings = items(&answer["warnings"]);
     let mut text: String = warnings.map(|one| problem(one) + "\n").collect();
-    let version = answer["policy"]["version"].as_str().unwrap_or("-");
+    let version = word(&answer["policy"]["version"]);
     text += &match answer["unchanged"] == true {
         true => format!("the files are the same as before (sha-256 {version})\n"),
         false => format!("in force: sha-256 {version}\n"),

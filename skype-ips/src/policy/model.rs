@@ -139,13 +139,6 @@ impl PolicySet {
         }
     }
 
-    /// How many prefixes the shared tables need for it.
-    pub fn prefixes(&self) -> usize {
-        self.compile(Mode::Monitor, &Open::default(), &[])
-            .prefixes()
-            .count()
-    }
-
     /// The policies in the order of the files.
     pub fn policies(&self) -> &[Policy] {
         &self.policies

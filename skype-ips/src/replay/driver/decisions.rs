@@ -82,9 +82,7 @@ impl Driver {
     /// The frame and the conversation of what was found over time: the newest frame that it cites,
     /// and the flow's newest conversation.
     fn over_time(&self, flow: &FlowKey, evidence: &[Evidence]) -> (u64, Option<usize>) {
-        let cited = evidence.iter().flat_map(|one| &one.cited);
-        let frame = cited.map(|one| one.packet).max().unwrap_or(0);
-        (frame, self.of_flows.get(flow).copied())
+        (newest_frame(evidence), self.of_flows.get(flow).copied())
     }
 
     /// Skype listens on a TCP port.
@@ -94,10 +92,9 @@ impl Driver {
             ..key
         };
         let proof = self.known.get(&udp).copied().unwrap_or_else(|| {
-            let cited = evidence.iter().flat_map(|one| &one.cited);
             self.proofs.push(Proof {
                 at,
-                frame: cited.map(|one| one.packet).max().unwrap_or(0),
+                frame: newest_frame(&evidence),
                 conversation: None,
                 inside: SocketAddr::new(from_mapped(&key.inside), key.port),
                 finding,
@@ -265,4 +262,10 @@ const fn mirrored(key: &FlowKey) -> FlowKey {
         outside_port: key.inside_port,
         ..*key
     }
+}
+
+/// The newest frame that evidence cites; 0 if it cites none.
+fn newest_frame(evidence: &[Evidence]) -> u64 {
+    let cited = evidence.iter().flat_map(|one| &one.cited);
+    cited.map(|one| one.packet).max().unwrap_or(0)
 }
