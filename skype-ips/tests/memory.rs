@@ -58,6 +58,7 @@ impl Trial {
             now: self.now,
             key,
             outbound,
+            called: false,
             tcp_seq: 1 + at,
             tcp_base: Some(1),
             payload,

@@ -63,8 +63,11 @@ pub const ENOUGH_BITS: u32 = 24;
 pub const SAME_FILE: u32 = 12;
 /// Packets by which they may differ.
 const APART: u64 = 2;
-/// What goes out for each hundred bytes that come in: what is policed or lost is less.
+/// What goes out for each hundred bytes that come in, framing aside: what is policed or lost is less.
 const RATIO: std::ops::RangeInclusive<u32> = 80..=125;
+/// Bytes by which framing alone may make a message longer or shorter: a relay's own head, or a record's.
+/// Where messages are short that is more than `RATIO`.
+const FRAMING: i64 = 32;
 /// Least share of the looks that are in step, per cent: something may be under way when one ends,
 /// or was held back.
 const IN_STEP: usize = 40;
@@ -147,7 +150,7 @@ pub struct Way {
     pub looks: usize,
     /// In how many of them as much went out as came in.
     pub in_step: usize,
-    /// Payload that went out for each hundred bytes that came in.
+    /// Payload that went out for each hundred bytes that came in, framing aside.
     pub ratio: u32,
     /// Correlation of the rates, in hundredths.
     pub correlation: i32,
@@ -214,6 +217,8 @@ fn agreement(arrived: &Stream, sent: &Stream, counted: Option<&Stream>) -> Optio
         return None;
     }
     let by_message = counted.map_or(0, |counted| overhead(arrived, sent, counted));
+    let messages = counted.map_or(0, |counted| counted.packets.iter().sum());
+    let framing = messages * by_message.clamp(-FRAMING, FRAMING);
     // Of both, shifted by so many looks: in how many there was something, and how many agree.
     let shifted = |by: usize| {
         // What has gone out beyond what had come in, at the end of each second.
@@ -245,7 +250,7 @@ fn agreement(arrived: &Stream, sent: &Stream, counted: Option<&Stream>) -> Optio
     Some(Way {
         looks,
         in_step,
-        ratio: u32::try_from(went.max(0) * 100 / came.max(1)).unwrap_or(u32::MAX),
+        ratio: u32::try_from((went - framing).max(0) * 100 / came.max(1)).unwrap_or(u32::MAX),
         correlation: correlation(&arrived.bytes, &sent.bytes),
         bits: surprise(in_step, looks, chance),
     })

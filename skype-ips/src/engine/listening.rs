@@ -2,7 +2,7 @@
 
 use skype_ips_common::layout::{EndpointKey, FlowKey, UDP};
 
-use super::{Engine, Event, Evidence, Finding, Packet, Role};
+use super::{Engine, Event, Evidence, Finding, Packet, Role, Subject};
 use crate::policy::{Class, Confidence};
 
 /// Where web servers listen too.
@@ -46,6 +46,38 @@ impl Engine {
         if !packet.outbound && WEB.contains(&key.inside_port) && is_for_the_web(packet.payload) {
             self.listeners.other(&key.endpoint(), packet.now);
         }
+    }
+
+    /// A connection that says nothing for or against it is Skype's if the outside end opened it to the
+    /// port on which the host's Skype listens. The gate takes it for that already; here it is for
+    /// whoever asks what it carries.
+    pub(super) fn by_its_port(
+        &mut self,
+        packet: &Packet<'_>,
+        events: &mut Vec<Event>,
+    ) -> Option<Finding> {
+        let key = &packet.key;
+        let udp = EndpointKey {
+            protocol: UDP,
+            ..key.endpoint()
+        };
+        udp.listener().filter(|_| packet.called)?;
+        let finding = Finding {
+            class: Class::Signaling,
+            role: self.role_of(key),
+            ..self.endpoints.finding(&udp)?
+        };
+        self.flows.found(key, finding, packet.now);
+        let says = "opened from outside to the port on which the host's Skype listens".to_owned();
+        events.push(Event::Found {
+            at: packet.now,
+            subject: Subject::Flow(*key),
+            flow: *key,
+            finding,
+            session: 0,
+            evidence: vec![Evidence::new("listening-port", 0).citing(packet.number, 0..0, says)],
+        });
+        Some(finding)
     }
 
     /// The outside end has opened this connection, which is Skype's. `sure` says that what the

@@ -83,6 +83,8 @@ pub struct Packet<'a> {
     pub key: FlowKey,
     /// Whether the inside host sent it.
     pub outbound: bool,
+    /// Whether the outside end opened the flow, as far as the gate saw that. Asked of TCP alone.
+    pub called: bool,
     /// TCP sequence number of the payload's first byte; 0 for UDP.
     pub tcp_seq: u32,
     /// TCP sequence number of its stream's first byte, if the SYN was seen. Without it the first

@@ -167,8 +167,20 @@ const fn class_of(kind: Kind) -> Class {
 
 impl Engine {
     pub(super) fn tcp(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
-        let (now, key) = (packet.now, &packet.key);
         self.asks_for_the_web(packet);
+        let answer = self.by_what_is_said(packet, events);
+        let undecided = answer.finding.is_none() && !answer.ambiguous && answer.more == 0;
+        if !undecided {
+            return answer;
+        }
+        Answer {
+            finding: self.by_its_port(packet, events),
+            ..answer
+        }
+    }
+
+    fn by_what_is_said(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) -> Answer {
+        let (now, key) = (packet.now, &packet.key);
         if let Some(finding) = self.flows.seen(key, now) {
             return Answer {
                 finding: Some(finding),

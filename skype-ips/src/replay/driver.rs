@@ -398,6 +398,7 @@ impl Driver {
             now: self.now,
             key,
             outbound,
+            called: flow.is_some_and(|flow| flow.called != 0),
             tcp_seq: headers.tcp_seq,
             tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
             payload: payload(record, headers),

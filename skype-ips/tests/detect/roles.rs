@@ -436,6 +436,40 @@ fn a_web_server_keeps_its_port_though_skype_is_called_there() {
     assert!(host.trial.engine.finding(&called).is_some());
 }
 
+/// Each opening with keys whose padding is too short to prove anything; both ends speak.
+fn mumble(host: &mut Host, port: u16, called: bool) -> Option<Finding> {
+    let connection = FlowKey {
+        protocol: TCP,
+        inside_port: port,
+        ..udp([198, 51, 100, 9], 50_000 + u16::from(called))
+    };
+    host.trial.called = called;
+    let opening = [vec![7; 48], padding(3, 1)].concat();
+    host.trial.segment(connection, IN, 1, &opening);
+    host.trial.segment(connection, OUT, 1, &opening).finding
+}
+
+#[test]
+fn a_connection_to_the_listening_port_is_skypes_whatever_it_says() {
+    let mut host = Host::new();
+    let port = udp(A, 1).inside_port;
+    assert_eq!(mumble(&mut host, port, false), None, "opened by the host");
+    assert_eq!(mumble(&mut host, port + 1, true), None, "another port");
+    let finding = mumble(&mut host, port, true).expect("it is called where Skype listens");
+    assert_eq!(
+        (finding.class, finding.role),
+        (Class::Signaling, Role::Client)
+    );
+    assert_eq!(host.trial.found(), [("listening-port", false)]);
+    // So it is looked at.
+    let watched = host.trial.engine.watching();
+    assert!(
+        watched
+            .iter()
+            .any(|key| key.protocol == TCP && key.inside_port == port)
+    );
+}
+
 #[test]
 fn a_learned_port_is_given_back_after_twenty_minutes_of_silence() {
     let mut host = Host::new();

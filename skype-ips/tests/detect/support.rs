@@ -64,6 +64,8 @@ pub(crate) struct Trial {
     pub(crate) now: u64,
     /// Packets so far; the next one's number is one more.
     pub(crate) packets: u64,
+    /// Whether the outside end opens the connections that come.
+    pub(crate) called: bool,
 }
 
 impl Trial {
@@ -77,6 +79,7 @@ impl Trial {
             events: Vec::new(),
             now: 1_000 * SECOND,
             packets: 0,
+            called: false,
         }
     }
 
@@ -126,6 +129,7 @@ impl Trial {
             now: self.now,
             key,
             outbound,
+            called: self.called,
             tcp_seq,
             tcp_base,
             payload,

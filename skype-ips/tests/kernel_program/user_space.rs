@@ -41,6 +41,7 @@ impl UserSpace {
             now: record.timestamp,
             key,
             outbound,
+            called: flow.is_some_and(|flow| flow.called != 0),
             tcp_seq: headers.tcp_seq,
             tcp_base: flow.and_then(|flow| flow.tcp_base(direction)),
             payload: &payload[..payload.len().min(headers.payload_len as usize)],

@@ -196,6 +196,7 @@ impl Shard {
             now: self.now,
             key,
             outbound,
+            called: false,
             tcp_seq,
             tcp_base,
             payload,

@@ -322,26 +322,13 @@ fn every_role_is_found_in_time_and_nobody_is_accused() {
 }
 
 /// Seeds on which no bound was tuned.
-const REPORTED: std::ops::RangeInclusive<u64> = 1001..=1200;
-
-/// Of a hundred roles so many have to be found in time at the least; the table says how many were.
-const LEAST_IN_TIME: usize = 99;
+const REPORTED: std::ops::RangeInclusive<u64> = 2001..=2200;
 
 /// `cargo xtask eval --roles` prints what is between the marks.
 #[test]
 #[ignore = "takes minutes, and a release build"]
 fn two_hundred_seeds_of_each_scenario() {
-    let came = all(&PLAYED, REPORTED);
-    let (table, wrong) = table(&came);
+    let (table, wrong) = table(&all(&PLAYED, REPORTED));
     println!("roles begin\n{table}roles end\n{}", wrong.join("\n"));
-    let runs = || came.values().flatten();
-    let accused: Vec<_> = runs().flat_map(|run| &run.accused).collect();
-    assert!(accused.is_empty(), "{accused:?}");
-    let played: Vec<_> = runs().flat_map(|run| &run.played).collect();
-    let in_time = |one: &&&Played| {
-        let took = one.found.map(|found| found.saturating_sub(one.began));
-        took.is_some_and(|took| took <= IN_TIME)
-    };
-    let found = played.iter().filter(in_time).count();
-    assert!(found * 100 >= played.len() * LEAST_IN_TIME, "{table}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -64,6 +64,35 @@ fn a_few_looks_that_ended_apart_or_lost_something_do_no_harm() {
 }
 
 #[test]
+fn a_relays_own_head_before_short_messages_does_no_harm() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let sizes: Vec<u32> = (0..12).map(|_| rng.u32(300..340)).collect();
+    let leg = |more: u32, outbound: bool| {
+        let look = |bytes: &u32| {
+            let (packets, bytes) = (8, bytes + 8 * (28 + more));
+            let way = |outward: bool, figure: u32| if outward == outbound { figure } else { 0 };
+            Look {
+                packets: [way(true, packets), way(false, packets)],
+                bytes: [way(true, bytes), way(false, bytes)],
+            }
+        };
+        sizes.iter().map(look).collect::<Vec<_>>()
+    };
+    let likeness = |more: u32| {
+        let looks = [leg(0, false), leg(more, true)];
+        let [one, other] = looks.each_ref().map(|looks| Leg {
+            protocol: UDP,
+            v4: true,
+            looks,
+        });
+        compare(one, other).expect("enough")
+    };
+    assert!(likeness(20).are_legs(0), "{:?}", likeness(20));
+    // Two programs, one of which sends twice as much.
+    assert!(!likeness(60).are_legs(0), "{:?}", likeness(60));
+}
+
+#[test]
 fn two_encoders_at_one_rate_are_not_in_step() {
     for seed in 0..200 {
         let of = |one: u64| noise(4 * seed + one, 16);

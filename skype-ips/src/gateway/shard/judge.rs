@@ -242,6 +242,7 @@ impl<Q: Queue> Shard<Q> {
             now: queued.now,
             key,
             outbound,
+            called: tcp.is_some_and(|flow| flow.called != 0),
             tcp_seq: chosen.headers.tcp_seq,
             tcp_base,
             payload: chosen.payload,
