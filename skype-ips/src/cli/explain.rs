@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::ask::{Output, items, number, word};
-use super::hosts::{budget, done};
+use super::hosts::{budget, done, evidence};
 
 /// Explain a host or a flow: what it is, why, which policy key decides, and the state of its budgets
 #[derive(clap::Args, Debug)]
@@ -60,9 +60,8 @@ fn host(answer: &Value) -> String {
     for known in items(&answer["known"]) {
         for role in items(&known["roles"]) {
             text += &format!("{} since {}\n", word(&role["role"]), word(&role["since"]));
-            for evidence in items(&role["evidence"]) {
-                let says: Vec<_> = items(&evidence["says"]).map(word).collect();
-                text += &format!("  {}: {}\n", word(&evidence["name"]), says.join("; "));
+            for why in items(&role["evidence"]).map(evidence) {
+                text += &format!("  {why}\n");
             }
         }
         for endpoint in items(&known["endpoints"]) {

@@ -100,7 +100,8 @@ fn listed(words: impl Iterator<Item = String>) -> String {
     }
 }
 
-fn evidence(evidence: &Value) -> String {
+/// Evidence by its name, and what it says.
+pub(super) fn evidence(evidence: &Value) -> String {
     let says: Vec<_> = items(&evidence["says"]).map(word).collect();
     match says.is_empty() {
         true => word(&evidence["name"]),
