@@ -160,6 +160,9 @@ const PARTY_MISTAKES: &[Mistake] = &[
     ("runs = [\"telnet\"]", 1, 9, "no value of `runs`", "\"http\""),
     ("runs = [\"dns\", \"dns\"]", 1, 16, "said twice", "once"),
     ("runs = \"dns\"", 1, 8, "must be a list", "runs = [\"https\", \"dns\"]"),
+    ("serves = [\"telnet\"]", 1, 11, "no value of `serves`", "\"http\""),
+    ("serves = [\"dns\"]", 1, 11, "a server of its own kind", "`resolver`"),
+    ("serves = [\"ssh\", \"ssh\"]", 1, 18, "said twice", "once"),
     ("count = 0", 1, 9, "out of range", "1 to 1000"),
     ("proxy = \"bob\"", 1, 9, "must be a table", "proxy = {"),
     ("proxy = { kind = \"socks5\", party = \"bob\" }", 1, 36, "`bob` is a client", "kind `proxy`"),
@@ -182,6 +185,7 @@ const PARTY_MISTAKES: &[Mistake] = &[
     ("[[party]]\nname = \"c\"\nkind = \"super-node\"\nnetwork = \"office\"\ndirectory = false", 5, 13, "serves nobody", "relay = true"),
     ("[[party]]\nname = \"c\"\nkind = \"internet-host\"\nnetwork = \"internet\"\nruns = [\"dns\"]", 5, 8, "begins nothing", "remove"),
     ("[[party]]\nname = \"c\"\nkind = \"host\"\nnetwork = \"internet\"\nruns = [\"dns\"]", 5, 8, "nothing of this crosses", "inside"),
+    ("[[party]]\nname = \"c\"\nkind = \"host\"\nnetwork = \"internet\"\nserves = [\"ssh\"]", 5, 10, "nothing of this crosses", "inside"),
     ("[[party]]\nname = \"c\"\nkind = \"host\"\nnetwork = \"office\"\naddress = \"10.1.0.7\"\n[[party]]\nname = \"d\"\nkind = \"host\"\nnetwork = \"office\"\naddress = \"10.1.0.7\"", 10, 11, "10.1.0.7 is taken", "its own"),
 ];
 
@@ -360,6 +364,12 @@ fn nobody_serves_behind_nat() {
         "{found:#?}"
     );
     assert_eq!(in_network(gateway, "kind = \"two-calls\""), []);
+    let found = in_network(gateway, "kind = \"host\"\nserves = [\"https\"]");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].message.contains("nobody could reach it in `c`"),
+        "{found:#?}"
+    );
 }
 
 #[test]

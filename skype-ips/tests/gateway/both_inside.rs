@@ -76,7 +76,9 @@ fn both_budgets_are_paid() {
     let (slow, fast) = (throttle("slow"), throttle("fast"));
     for hook in ["tc", "off"] {
         for (here, there) in [(&slow, &fast), (&fast, &slow)] {
-            let Some(net) = Net::build() else { return };
+            let Some(net) = Net::build_alone() else {
+                return;
+            };
             let other = add_host(&net);
             let daemon = Daemon::start(&net, &config(budgets, here, there), &["--hook", hook]);
             let server = net.serve();

@@ -127,7 +127,10 @@ impl Daemon {
             folder,
         };
         match daemon.event("engine", Duration::from_secs(60)) {
-            Some(event) if event["engine"]["state"] == "ready" => daemon,
+            Some(event) if event["engine"]["state"] == "ready" => {
+                net.note_programs(daemon.child.id());
+                daemon
+            }
             _ => {
                 let _ = daemon.child.kill();
                 panic!(
@@ -257,7 +260,9 @@ fn listed(net: &Net, folder: &TempDir) -> Vec<String> {
     }
     found.extend(
         aya::programs::loaded_programs()
-            .filter_map(|program| Some(program.ok()?.name_as_str()?.to_owned()))
+            .filter_map(Result::ok)
+            .filter(|program| net.answers_for(program.id()))
+            .filter_map(|program| Some(program.name_as_str()?.to_owned()))
             .filter(|name| name.starts_with("skype_ips"))
             .map(|name| format!("BPF program {name}")),
     );

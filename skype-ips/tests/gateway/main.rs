@@ -1,7 +1,8 @@
 //! The daemon on a real gateway: three network namespaces, real sockets, real rules.
 //!
-//! Needs root; without it every test says that it skipped. One test at a time, so that what the
-//! kernel lists of ours belongs to the test that looks.
+//! Needs root; without it every test says that it skipped. Each test has namespaces, folders and
+//! kernel programs of its own, so several go on at a time; those that measure rates, or look for what
+//! is left of a daemon that never was ready, have the machine to themselves.
 #![cfg(target_os = "linux")]
 
 mod blocking;

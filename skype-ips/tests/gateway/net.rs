@@ -1,11 +1,12 @@
 //! Inside host 10.9.1.2, gateway 10.9.1.1 and 203.0.113.1, outside host 203.0.113.2, each in a
 //! namespace without a name, linked to nothing else.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,19 +21,45 @@ pub(crate) const OUTSIDE_HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 /// The port that our Skype client sends all its UDP from.
 pub(crate) const SKYPE_PORT: u16 = 13021;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Who is at work. Most tests share the machine; who measures it, or looks for whatever is left
+/// anywhere, has it alone.
+static TURNS: RwLock<()> = RwLock::new(());
+
+/// A test's turn, kept for as long as it lasts.
+enum Turn {
+    Shared {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+}
 
 pub(crate) struct Net {
     pub(crate) inside: Netns,
     pub(crate) gateway: Netns,
     pub(crate) outside: Netns,
-    _turn: MutexGuard<'static, ()>,
+    /// Kernel programs that its daemons had loaded when they were ready.
+    programs: Mutex<BTreeSet<u32>>,
+    turn: Turn,
 }
 
 impl Net {
-    /// `None`, with a word, where this machine can't.
+    /// `None`, with a word, where this machine can't. Other tests go on beside it.
     pub(crate) fn build() -> Option<Self> {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::in_turn(Turn::Shared {
+            _guard: TURNS.read().unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+
+    /// As [`Net::build`], with the machine to itself.
+    pub(crate) fn build_alone() -> Option<Self> {
+        Self::in_turn(Turn::Alone {
+            _guard: TURNS.write().unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+
+    fn in_turn(turn: Turn) -> Option<Self> {
         // SAFETY: no arguments, no preconditions.
         if unsafe { libc::geteuid() } != 0 {
             eprintln!("SKIPPED: not root");
@@ -43,7 +70,8 @@ impl Net {
             inside: namespace(),
             gateway: namespace(),
             outside: namespace(),
-            _turn: turn,
+            programs: Mutex::default(),
+            turn,
         };
         let (inside, outside) = (net.inside.path(), net.outside.path());
         net.gateway(&format!(
@@ -70,6 +98,26 @@ impl Net {
             .run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))
             .expect("root may route");
         Some(net)
+    }
+
+    /// Notes which kernel programs a daemon has loaded.
+    pub(crate) fn note_programs(&self, process: u32) {
+        let folder = format!("/proc/{process}/fdinfo");
+        let entries = std::fs::read_dir(folder).expect("the daemon runs");
+        let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
+        let mut programs = self.programs.lock().expect("no panic under it");
+        for text in texts {
+            let numbers = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("prog_id:"));
+            programs.extend(numbers.filter_map(|number| number.trim().parse::<u32>().ok()));
+        }
+    }
+
+    /// Whether a kernel program is this test's. Who is alone answers for all.
+    pub(crate) fn answers_for(&self, program: u32) -> bool {
+        let programs = self.programs.lock().expect("no panic under it");
+        matches!(self.turn, Turn::Alone { .. }) || programs.contains(&program)
     }
 
     /// Runs a command line in the gateway's namespace, and returns what it printed.

@@ -21,7 +21,9 @@ fn refused(net: &Net, config: &str, arguments: &[&str], status: i32, words: &[&s
 
 #[test]
 fn a_missing_interface() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     let config = CONFIG.replace("out0", "wan9");
     refused(
         &net,
@@ -34,7 +36,9 @@ fn a_missing_interface() {
 
 #[test]
 fn an_interface_that_refuses_native_xdp() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     net.gateway("ip link add plain0 type bridge");
     net.gateway("ip link set plain0 up");
     let config = CONFIG.replace("out0", "plain0");
@@ -49,14 +53,18 @@ fn an_interface_that_refuses_native_xdp() {
 
 #[test]
 fn a_policy_without_subnets() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     let config = CONFIG.replace("subnets = [\"10.0.0.0/8\"]", "");
     refused(&net, &config, &[], 2, &["subnets"]);
 }
 
 #[test]
 fn no_right() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     std::fs::set_permissions(
         folder.path(),
@@ -78,7 +86,9 @@ fn no_right() {
 
 #[test]
 fn an_occupied_queue() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     let first = Daemon::start(&net, CONFIG, &["--hook", "off"]);
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let output = command(
@@ -105,7 +115,9 @@ fn an_occupied_queue() {
 
 #[test]
 fn a_second_daemon_of_the_same_name() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     let _server = net.serve();
     let first = Daemon::start(&net, CONFIG, &["--hook", "off"]);
     let folder = first.folder();

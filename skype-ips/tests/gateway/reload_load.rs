@@ -1,5 +1,6 @@
 //! Reloads under load: 20,000 packets a second lose nothing and keep their order.
 
+use std::fmt;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,6 +20,10 @@ const RATE: u64 = 20_000;
 /// How long the rate is tried without reloads, and the least time with them.
 const SPAN: Duration = Duration::from_secs(3);
 const RELOADS: u32 = 100;
+/// The share of the rate that must be reached, or nothing is said of it.
+const ENOUGH: f64 = 0.95;
+/// How often a machine may try to reach it.
+const TRIES: u32 = 3;
 /// Flows of nobody in particular.
 const PLAIN: u16 = 60;
 /// Flows of the Skype client that is known.
@@ -109,14 +114,55 @@ fn receive(socket: &UdpSocket, stopping: &AtomicBool) -> Arrived {
     }
 }
 
-/// Sends at the rate until told to stop; how many packets that were. Time that the machine took away
-/// is not made up for by a burst.
-fn send(sockets: &[UdpSocket], stopping: &AtomicBool) -> u64 {
-    let (mut sent, mut due) = (0u64, Instant::now());
+/// What became of a run.
+#[derive(Debug)]
+struct Run {
+    sent: u64,
+    /// How long the sender was at it.
+    took: Duration,
+    arrived: Arrived,
+}
+
+impl Run {
+    /// Packets a second.
+    fn rate(&self) -> f64 {
+        self.sent as f64 / self.took.as_secs_f64()
+    }
+
+    fn is_fast_enough(&self) -> bool {
+        self.rate() >= ENOUGH * RATE as f64
+    }
+
+    fn is_whole(&self) -> bool {
+        self.arrived.packets == self.sent && self.arrived.out_of_order == 0
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.0} packets/s, {} sent, {} arrived, {} out of order",
+            self.rate(),
+            self.sent,
+            self.arrived.packets,
+            self.arrived.out_of_order
+        )
+    }
+}
+
+/// Sends at the rate until told to stop; how many packets that were, and how long it took. What
+/// is due is reckoned from the start. Who is late makes up for it with twice as much in each
+/// millisecond, not with a burst that no queue would hold.
+fn send(sockets: &[UdpSocket], stopping: &AtomicBool) -> (u64, Duration) {
+    let (mut sent, start) = (0u64, Instant::now());
     let mut numbers = [0u32; (PLAIN + KNOWN) as usize];
     let step = Duration::from_millis(1);
     while !stopping.load(Relaxed) {
-        for _ in 0..RATE / 1000 {
+        let begun = Instant::now();
+        let due = (begun - start).as_micros() as u64 * RATE / 1_000_000;
+        let burst = due.saturating_sub(sent).min(2 * RATE / 1000);
+        for _ in 0..burst {
             let flow = (sent % u64::from(PLAIN + KNOWN)) as u16;
             let number = &mut numbers[usize::from(flow)];
             *number += 1;
@@ -131,14 +177,9 @@ fn send(sockets: &[UdpSocket], stopping: &AtomicBool) -> u64 {
                 .expect("a route");
             sent += 1;
         }
-        due += step;
-        let now = Instant::now();
-        if now > due + 10 * step {
-            due = now;
-        }
-        std::thread::sleep(due.saturating_duration_since(now));
+        std::thread::sleep(step.saturating_sub(begun.elapsed()));
     }
-    sent
+    (sent, start.elapsed())
 }
 
 /// One socket for each plain flow; all known ones are of one port.
@@ -164,11 +205,11 @@ fn sockets(net: &Net) -> Vec<UdpSocket> {
     plain.chain(known).collect()
 }
 
-/// Sends while `meanwhile` goes on: what was sent, and what arrived of it.
-fn under_load(net: &Net, sockets: &[UdpSocket], meanwhile: impl FnOnce()) -> (u64, Arrived) {
+/// Sends while `meanwhile` goes on.
+fn under_load(net: &Net, sockets: &[UdpSocket], meanwhile: impl FnOnce()) -> Run {
     let receiver = Receiver::start(net);
     let stopping = AtomicBool::new(false);
-    let sent = std::thread::scope(|scope| {
+    let (sent, took) = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(sockets, &stopping));
         let outcome = catch_unwind(AssertUnwindSafe(meanwhile));
         stopping.store(true, Relaxed);
@@ -177,7 +218,11 @@ fn under_load(net: &Net, sockets: &[UdpSocket], meanwhile: impl FnOnce()) -> (u6
         }
         sender.join().expect("no panic")
     });
-    (sent, receiver.finish())
+    Run {
+        sent,
+        took,
+        arrived: receiver.finish(),
+    }
 }
 
 /// A configuration that reports only, with so many policies besides.
@@ -191,57 +236,66 @@ fn config(others: u32) -> String {
     text
 }
 
+/// Reloads one file after the other, each tenth of them wrong; how many were done, and refused.
+fn reload(daemon: &Daemon) -> (u32, u32) {
+    let (mut done, mut refused) = (0, 0);
+    for number in 0..RELOADS {
+        let wrong = number % 10 == 9;
+        let mut text = config(if number % 2 == 0 { 200 } else { 1 });
+        text += &format!("# {number}\n");
+        if wrong {
+            text += "defualt = \"drop\"\n";
+        }
+        let before = daemon.status()["policy"]["version"].clone();
+        daemon.write(&text);
+        let answer = daemon.post("/v1/reload", &json!({}));
+        let after = daemon.status()["policy"]["version"].clone();
+        if wrong {
+            answer.expect_err("a wrong file");
+            assert_eq!(after, before, "a wrong file changes nothing");
+            refused += 1;
+        } else {
+            assert_eq!(answer.expect("a good file")["policy"]["version"], after);
+            assert_ne!(after, before);
+            done += 1;
+        }
+    }
+    (done, refused)
+}
+
 #[test]
 fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
-    let Some(net) = Net::build() else { return };
+    let Some(net) = Net::build_alone() else {
+        return;
+    };
     let daemon = Daemon::start(&net, &config(0), &["--hook", "tc"]);
     let sockets = sockets(&net);
-    let alone = under_load(&net, &sockets, || std::thread::sleep(SPAN));
-    println!("without reloads: {alone:?}");
-    // A packet that is looked at in user space can be overtaken where the daemon gets no time.
-    if alone.1.packets != alone.0 || alone.1.out_of_order > 0 {
-        eprintln!(
-            "SKIPPED: this machine loses or reorders packets at that rate by itself: {alone:?}"
-        );
-        daemon.stop();
-        return;
-    }
-    let began = Instant::now();
-    let mut refused = 0;
-    let with = under_load(&net, &sockets, || {
-        for number in 0..RELOADS {
-            let wrong = number % 10 == 9;
-            let mut text = config(if number % 2 == 0 { 200 } else { 1 });
-            text += &format!("# {number}\n");
-            if wrong {
-                text += "defualt = \"drop\"\n";
-            }
-            let before = daemon.status()["policy"]["version"].clone();
-            daemon.write(&text);
-            let answer = daemon.post("/v1/reload", &json!({}));
-            let after = daemon.status()["policy"]["version"].clone();
-            if wrong {
-                answer.expect_err("a wrong file");
-                assert_eq!(after, before, "a wrong file changes nothing");
-                refused += 1;
-            } else {
-                assert_eq!(answer.expect("a good file")["policy"]["version"], after);
-                assert_ne!(after, before);
-            }
+    let mut too_little = String::new();
+    for _ in 0..TRIES {
+        let alone = under_load(&net, &sockets, || std::thread::sleep(SPAN));
+        println!("without reloads: {alone}");
+        // A packet that is looked at in user space can be overtaken where the daemon gets no time.
+        if !alone.is_whole() || !alone.is_fast_enough() {
+            too_little = format!("without reloads: {alone}");
+            continue;
         }
-        std::thread::sleep(SPAN.saturating_sub(began.elapsed()));
-    });
+        let (mut done, mut refused) = (0, 0);
+        let with = under_load(&net, &sockets, || {
+            let began = Instant::now();
+            (done, refused) = reload(&daemon);
+            std::thread::sleep(SPAN.saturating_sub(began.elapsed()));
+        });
+        let with_reloads = format!("with {done} reloads, {refused} refused: {with}");
+        println!("{with_reloads}");
+        assert!(with.is_whole(), "{with_reloads}; without: {alone}");
+        if with.is_fast_enough() {
+            daemon.stop();
+            return;
+        }
+        too_little = with_reloads;
+    }
     println!(
-        "with {RELOADS} reloads in {:?}, {refused} refused: {with:?}",
-        began.elapsed()
-    );
-    assert_eq!(
-        with.1.packets, with.0,
-        "lost with reloads; without: {alone:?}"
-    );
-    assert_eq!(
-        with.1.out_of_order, 0,
-        "reordered with reloads; without: {alone:?}"
+        "SKIPPED: this machine doesn't carry {RATE} packets/s in {TRIES} tries, the last {too_little}"
     );
     daemon.stop();
 }

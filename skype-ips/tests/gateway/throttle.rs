@@ -64,7 +64,9 @@ pub(crate) fn holds(arrived: f64, took: f64, case: &str) {
 #[test]
 fn a_host_gets_what_its_budget_has_room_for() {
     for hook in ["xdp", "tc", "off"] {
-        let Some(net) = Net::build() else { return };
+        let Some(net) = Net::build_alone() else {
+            return;
+        };
         let server = net.serve();
         let daemon = Daemon::start(&net, &policies("host"), &["--hook", hook]);
         assert_eq!(
@@ -88,7 +90,9 @@ fn a_host_gets_what_its_budget_has_room_for() {
 #[test]
 fn hosts_of_two_queues_share_the_budget_of_their_subnet() {
     for hook in ["tc", "off"] {
-        let Some(net) = Net::build() else { return };
+        let Some(net) = Net::build_alone() else {
+            return;
+        };
         let server = net.serve();
         // Its last bit leads to the other queue.
         crate::net::shell(&net.inside, "ip address add 10.9.1.3/24 dev eth0");

@@ -123,7 +123,7 @@ fn judged(
 
 /// What must be among the promises, lest nothing at all be proven: the scenario, the policy, of whom,
 /// what, and the policy's word.
-const TOLD: [(&str, &str, &str, &str, &str); 10] = [
+const TOLD: [(&str, &str, &str, &str, &str); 15] = [
     ("relay", "no-relay", "carrier", "relay: voice", "drop"),
     (
         "relay",
@@ -160,6 +160,41 @@ const TOLD: [(&str, &str, &str, &str, &str); 10] = [
         "alice",
         "own voice with bob",
         "as without",
+    ),
+    (
+        "listening-port",
+        "no-relay",
+        "alice",
+        "own signaling, called by TCP",
+        "drop",
+    ),
+    (
+        "listening-port",
+        "ban",
+        "alice",
+        "everyday traffic, serves https",
+        "untouched",
+    ),
+    (
+        "listening-port",
+        "campus",
+        "alice",
+        "everyday traffic, serves https",
+        "untouched",
+    ),
+    (
+        "listening-port",
+        "monitor",
+        "alice",
+        "everyday traffic, serves https",
+        "untouched",
+    ),
+    (
+        "listening-port",
+        "no-relay",
+        "alice",
+        "everyday traffic, serves https",
+        "untouched",
     ),
     ("call", "ban", "alice", "own voice with bob", "stopped"),
     (

@@ -268,8 +268,9 @@ impl<'a> Judge<'a> {
         let busy = busy.filter(|figures| figures.exchanges.iter().any(|kind| begun(&kind)));
         // Servers begin nothing; what they serve has its goal at the client.
         let member = &self.scenario.parties[party];
-        let idle = (member.runs.len() + usize::from(member.kind.is_look_alike()))
-            .saturating_sub(busy.count());
+        let ordered = member.runs.len() + member.serves.len();
+        let idle =
+            (ordered + usize::from(member.kind.is_look_alike())).saturating_sub(busy.count());
         let kinds = self.figures(party).flat_map(|figures| &figures.exchanges);
         let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for kind in kinds.filter(begun) {

@@ -36,6 +36,7 @@ keys! {
     ADDRESS = "address", "address = \"10.1.0.10\"";
     COUNT = "count", "count = 10";
     RUNS = "runs", "runs = [\"https\", \"dns\"]";
+    SERVES = "serves", "serves = [\"https\"]";
     GENERATION = "generation", "generation = \"2015\"";
     PORT = "port", "port = 35990";
     UDP = "udp", "udp = false";
@@ -114,6 +115,7 @@ pub(super) const PARTY_TABLE: Grammar = Grammar {
         &LINK,
         &COUNT,
         &RUNS,
+        &SERVES,
         &GENERATION,
         &PORT,
         &UDP,

@@ -148,6 +148,8 @@ pub struct Party {
     pub settings: Settings,
     /// Everyday traffic that it begins.
     pub runs: Vec<Application>,
+    /// Everyday traffic that the hosts of the internet begin with it.
+    pub serves: Vec<Application>,
 }
 
 /// What a kind of party takes beside what all do.

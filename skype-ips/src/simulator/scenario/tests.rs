@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::read::LAB;
 use super::*;
+use crate::simulator::party::background;
 use crate::simulator::party::{CallFigures, Direction, Figures, FileFigures, Order};
 
 fn loaded(name: &str) -> Scenario {
@@ -70,6 +71,38 @@ fn visitors_of_a_look_alike_are_its_own_doing() {
     assert_eq!(on, [turn, visitor]);
     let told = orders.iter().filter(|order| order.host == visitor);
     assert!(told.count() > 0, "it is told to come");
+}
+
+#[test]
+fn a_server_of_its_own_is_up_before_its_skype_and_strangers_come_to_it() {
+    let scenario = loaded("listening-port");
+    let alice = number(&scenario, "alice");
+    let Plan { hosts, orders } = plan(&scenario, 1);
+    let programs = &hosts[alice].programs;
+    assert!(
+        matches!(
+            programs[..],
+            [
+                ProgramPlan {
+                    program: Program::BackgroundServer(background::Kind::Https),
+                    ..
+                },
+                ProgramPlan {
+                    program: Program::Client(_),
+                    ..
+                }
+            ]
+        ),
+        "{programs:?}"
+    );
+    let come = orders.iter().filter(|order| {
+        order.host != alice && hosts[order.host].programs[order.program].party == alice
+    });
+    let visitors: Vec<_> = come
+        .map(|order| scenario.parties[order.host].name.as_str())
+        .collect();
+    let strangers = ["internet-host-1", "internet-host-2", "internet-host-3"];
+    assert_eq!(visitors, strangers);
 }
 
 #[test]

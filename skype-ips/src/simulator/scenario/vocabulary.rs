@@ -164,6 +164,13 @@ words! {
     }
 }
 
+impl Application {
+    /// Whether a party of any kind can be its server: one program on one port, which needs no others.
+    pub const fn is_served_anywhere(self) -> bool {
+        !matches!(self, Self::Dns | Self::Turn)
+    }
+}
+
 impl From<Application> for background::Kind {
     fn from(application: Application) -> Self {
         match application {

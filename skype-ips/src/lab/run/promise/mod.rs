@@ -125,6 +125,7 @@ pub fn promises(
                 (under, &with),
             ));
             promises.extend(held::rows(scenario, &unit, &with, under.behind));
+            promises.extend(reached::everyday(scenario, &unit, under));
         }
     }
     promises.extend(held::untouched(under));

@@ -10,7 +10,7 @@ use super::strand::Strand;
 use super::{ALLOWED, Promise};
 use crate::policy::{Class, Role};
 use crate::simulator::party::{CallFigures, Figures, FileFigures};
-use crate::simulator::scenario::{Nat, Scenario};
+use crate::simulator::scenario::{Nat, Scenario, judge};
 
 /// What a policy makes of something that a user sets out for.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +98,33 @@ pub(super) fn rows(
                 now.searches.answered > 0,
             );
         }
+    }
+    summed(unit, rows)
+}
+
+/// A row for the everyday traffic of members: it is not Skype's, whatever else they have, so no policy
+/// touches it.
+pub(super) fn everyday(scenario: &Scenario, unit: &Unit, under: &Played) -> Vec<Promise> {
+    let mut rows = Vec::new();
+    let goals = judge(scenario, &under.achieved).into_iter();
+    for goal in goals.filter(|goal| !goal.skype) {
+        let mut members = unit.members.iter().map(|one| &scenario.parties[*one]);
+        let Some(party) = members.find(|party| party.name == goal.party) else {
+            continue;
+        };
+        let serves: Vec<_> = party.serves.iter().map(|one| one.word()).collect();
+        rows.push(Promise {
+            party: goal.party,
+            what: match serves[..] {
+                [] => "everyday traffic".to_owned(),
+                _ => format!("everyday traffic, serves {}", serves.join(", ")),
+            },
+            policy: None,
+            word: "untouched".to_owned(),
+            seen: goal.found,
+            kept: Some(goal.met),
+            why: None,
+        });
     }
     summed(unit, rows)
 }

@@ -12,7 +12,7 @@ use super::{InForce, Played, Promise, promises, untouched};
 use crate::policy::{Action, Budget, Class, Config, Direction, Mode, Role, Scope};
 use crate::simulator::net::program::Ground;
 use crate::simulator::net::{Conversation, Passage, Protocol};
-use crate::simulator::play::play;
+use crate::simulator::play::{Fate, play, play_judged};
 use crate::simulator::scenario::{Scenario, build, load};
 
 fn ready(name: &str) -> Scenario {
@@ -28,6 +28,28 @@ fn forwarded(scenario: &Scenario) -> Played {
         built.schedule,
         built.until,
         &mut |_, _| true,
+    );
+    let mut played = Played::of(&built.world, &built.hosts, &built.programs);
+    played.unexpected = unexpected;
+    played
+}
+
+/// A run through a gateway that lets nothing reach a TCP port.
+fn without_port(scenario: &Scenario, port: u16) -> Played {
+    let mut built = build(scenario, 1);
+    built.world.keep_ledger();
+    let unexpected = play_judged(
+        &mut built.world,
+        built.schedule,
+        built.until,
+        &mut |_, _, seen| {
+            // Behind an IPv4 header without options.
+            let to = seen.packet.get(22..24);
+            match seen.packet.get(9) == Some(&6) && to == Some(&port.to_be_bytes()) {
+                true => Fate::Dropped,
+                false => Fate::Passes,
+            }
+        },
     );
     let mut played = Played::of(&built.world, &built.hosts, &built.programs);
     played.unexpected = unexpected;
@@ -63,6 +85,21 @@ fn a_gateway_that_stops_nothing_breaks_its_word_about_relays_and_keeps_it_about_
         find(&promises, "everybody", "other traffic").kept,
         Some(true)
     );
+}
+
+#[test]
+fn a_web_server_beside_skype_is_promised_under_every_policy() {
+    let scenario = ready("listening-port");
+    let (plain, without) = (forwarded(&scenario), without_port(&scenario, 443));
+    for policy in ["ban.toml", "campus.toml", "no-relay.toml", "monitor.toml"] {
+        let in_force = in_force(policy);
+        for (under, kept) in [(&plain, true), (&without, false)] {
+            let promises = promises(&scenario, &plain, under, &in_force);
+            let served = find(&promises, "alice", "everyday traffic, serves https");
+            assert_eq!(served.word, "untouched", "{policy}");
+            assert_eq!(served.kept, Some(kept), "{policy}: {}", served.seen);
+        }
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(super) fn add(scenario: &Scenario, hosts: &mut [HostPlan]) {
     };
     for number in 0..scenario.parties.len() {
         adder.runs(number);
+        adder.serves(number);
         adder.look_alike(number);
     }
     adder.servers();
@@ -69,7 +70,7 @@ fn names(scenario: &Scenario) -> Vec<(String, Ipv4Addr)> {
     let parties = scenario.parties.iter().enumerate();
     let named = parties.filter_map(|(number, party)| match party.kind {
         Kind::WebServer => Some((VERSION_CHECK.to_owned(), party.address)),
-        kind if kind == Kind::InternetHost || kind.is_look_alike() => {
+        kind if kind == Kind::InternetHost || kind.is_look_alike() || !party.serves.is_empty() => {
             Some((name(scenario, number), party.address))
         }
         _ => None,
@@ -146,6 +147,21 @@ impl Adder<'_> {
                 }
             };
             self.client(party, party, kind, sites);
+        }
+    }
+
+    /// The servers of a party's own, and those who come to them.
+    fn serves(&mut self, party: usize) {
+        for application in &self.scenario.parties[party].serves {
+            let kind = background::Kind::from(*application);
+            // It is up before the party's Skype, which gives way where it would listen on the port too.
+            let program = Program::BackgroundServer(kind);
+            self.hosts[party]
+                .programs
+                .insert(0, ProgramPlan { party, program });
+            for host in self.internet.clone() {
+                self.client(host, party, kind, vec![self.site(party, kind)]);
+            }
         }
     }
 

@@ -212,7 +212,7 @@ impl ActionReader<'_, '_, '_, '_> {
             let name = quoted(&party.name);
             let (able, help) = match deed {
                 Deed::Run => (
-                    !party.runs.is_empty() || kind.is_look_alike(),
+                    !party.runs.is_empty() || !party.serves.is_empty() || kind.is_look_alike(),
                     "give it `runs`, with what it is to run",
                 ),
                 _ => (

@@ -205,7 +205,7 @@ fn idle(cast: Cast<'_>, party: usize, goal: &Wanted) -> Option<(String, &'static
 
 fn has_background(party: &Party) -> bool {
     let of_kind = |kind: Kind| kind.is_look_alike() || kind == Kind::InternetHost;
-    !party.runs.is_empty() || party.kind.is_some_and(of_kind)
+    !party.runs.is_empty() || !party.serves.is_empty() || party.kind.is_some_and(of_kind)
 }
 
 /// Adds what parties with actions and everyday traffic are expected to achieve if the file expects

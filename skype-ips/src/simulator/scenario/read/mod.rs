@@ -199,6 +199,7 @@ fn checked((party, addresses): (&parties::Party, &Vec<std::net::Ipv4Addr>)) -> O
             kind: party.kind?,
             settings: party.settings.clone(),
             runs: party.runs.clone(),
+            serves: party.serves.clone(),
         })
     });
     members.collect()

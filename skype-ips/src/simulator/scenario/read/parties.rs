@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::language::{
     ADDRESS, BOOTSTRAP, COUNT, DIRECTORY, GENERATION, HOST_CACHE, KIND, LINK, NETWORK, PARTY,
-    PARTY_NAME, PARTY_TABLE, PORT, PROXY, PROXY_KIND, PROXY_PARTY, PROXY_TABLE, RELAY, RUNS, UDP,
-    USER,
+    PARTY_NAME, PARTY_TABLE, PORT, PROXY, PROXY_KIND, PROXY_PARTY, PROXY_TABLE, RELAY, RUNS,
+    SERVES, UDP, USER,
 };
 use super::super::model::{Client, Link, Settings, SuperNode};
 use super::super::vocabulary::{Application, Generation, Kind, ProxyKind};
@@ -17,6 +17,7 @@ use super::addresses::{self, Wish};
 use super::names::Names;
 use super::networks::{self, Network};
 use super::{Named, links};
+use crate::simulator::party::background;
 use crate::toml_file::{Excerpt, Key, NAME_HELP, Reader, is_name, listed, quoted};
 
 /// Most parties of a scenario: what a machine plays in real time.
@@ -39,6 +40,7 @@ pub(super) struct Party {
     pub(super) link: Option<usize>,
     pub(super) settings: Settings,
     pub(super) runs: Vec<Application>,
+    pub(super) serves: Vec<Application>,
     /// Whether the file says `count`, so that its members have numbers.
     pub(super) is_group: bool,
     /// Whether it is a super node whose user does something.
@@ -70,6 +72,7 @@ impl Party {
             link: None,
             settings,
             runs: Vec::new(),
+            serves: Vec::new(),
             is_group: count > 1,
             has_user: false,
         }
@@ -151,6 +154,10 @@ fn party(
     if let (Some(kind), Some(list)) = (&kind, &runs) {
         traffic(reader, table, *kind.get_ref(), on, list, header);
     }
+    let serves = reader.words::<Application>(table, &SERVES);
+    if let (Some(kind), Some(list)) = (&kind, &serves) {
+        servers(reader, table, *kind.get_ref(), on, list, header);
+    }
     let kind_word = kind.map(Spanned::into_inner);
     Party {
         settings: kind_word.map_or(Settings::None, |kind| settings(reader, table, kind)),
@@ -163,14 +170,16 @@ fn party(
         },
         name,
         kind: kind_word,
-        runs: runs
-            .unwrap_or_default()
-            .into_iter()
-            .map(Spanned::into_inner)
-            .collect(),
+        runs: plain(runs),
+        serves: plain(serves),
         is_group,
         has_user: kind_word == Some(Kind::SuperNode) && table.contains_key(USER.name),
     }
+}
+
+fn plain(list: Option<Vec<Spanned<Application>>>) -> Vec<Application> {
+    let list = list.unwrap_or_default().into_iter();
+    list.map(Spanned::into_inner).collect()
 }
 
 fn name(
@@ -247,6 +256,11 @@ fn traffic(
         );
         reader.warning(at, message, "give `runs` to inside parties");
     }
+    twice(reader, list);
+}
+
+/// Reports what a list says twice.
+fn twice(reader: &mut Reader<'_>, list: &[Spanned<Application>]) {
     for (number, item) in list.iter().enumerate() {
         let same = |other: &Spanned<Application>| other.get_ref() == item.get_ref();
         if list[..number].iter().any(same) {
@@ -254,6 +268,45 @@ fn traffic(
             reader.error(item.span(), message, "say it once");
         }
     }
+}
+
+/// Reports servers that nobody could come to.
+fn servers(
+    reader: &mut Reader<'_>,
+    table: &DeTable<'_>,
+    kind: Kind,
+    network: Option<&Network>,
+    list: &[Spanned<Application>],
+    header: &Range<usize>,
+) {
+    let at = table.get(SERVES.name).map_or(header.clone(), Spanned::span);
+    let own = background::LookAlike::named(kind.word()).and_then(background::LookAlike::visitors);
+    let network = network.filter(|network| network.side.is_some());
+    if let Some(network) = network.filter(|network| !network.is_inside()) {
+        let message = format!(
+            "nothing of this crosses the gateway: {} is outside, as those who come are",
+            quoted(&network.name)
+        );
+        reader.error(at, message, "give `serves` to inside parties");
+    } else if let Some(network) = network.filter(|network| !network.is_open()) {
+        let message = format!(
+            "nobody could reach it in {}, whose addresses are translated",
+            quoted(&network.name)
+        );
+        reader.error(at, message, "put it into a network without `nat`");
+    }
+    for item in list {
+        let word = quoted(item.get_ref().word());
+        if !item.get_ref().is_served_anywhere() {
+            let message = format!("{word} has a server of its own kind");
+            let help = "add a party of kind `resolver` or `turn-server`";
+            reader.error(item.span(), message, help);
+        } else if own == Some(background::Kind::from(*item.get_ref())) {
+            let message = format!("a {kind} serves {word} as it is");
+            reader.error(item.span(), message, "leave it out");
+        }
+    }
+    twice(reader, list);
 }
 
 /// Which keys a kind has beyond those of all kinds.
@@ -267,7 +320,16 @@ fn keys_of(kind: Kind) -> &'static [&'static Key] {
 }
 
 /// The keys that all kinds have.
-const COMMON: &[&Key] = &[&PARTY_NAME, &KIND, &NETWORK, &ADDRESS, &LINK, &COUNT, &RUNS];
+const COMMON: &[&Key] = &[
+    &PARTY_NAME,
+    &KIND,
+    &NETWORK,
+    &ADDRESS,
+    &LINK,
+    &COUNT,
+    &RUNS,
+    &SERVES,
+];
 
 fn settings(reader: &mut Reader<'_>, table: &DeTable<'_>, kind: Kind) -> Settings {
     let own = keys_of(kind);

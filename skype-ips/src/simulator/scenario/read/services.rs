@@ -149,5 +149,7 @@ fn needs(party: &Party, resolved: bool) -> u32 {
         Some(Kind::Seeder) => 2,
         _ => 0,
     };
-    applications.chain([look_alike]).max().unwrap_or_default()
+    let comes = u32::from(!party.serves.is_empty());
+    let all = applications.chain([look_alike, comes]);
+    all.max().unwrap_or_default()
 }
