@@ -37,7 +37,8 @@ const ROOM: libc::c_int = 256 << 20;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Arrived {
     packets: u64,
-    out_of_order: u64,
+    /// Of flows of nobody in particular, and of known ones.
+    out_of_order: [u64; 2],
 }
 
 struct Receiver {
@@ -83,7 +84,9 @@ impl Receiver {
         for thread in self.threads {
             let one = thread.join().expect("no panic");
             all.packets += one.packets;
-            all.out_of_order += one.out_of_order;
+            for (sum, more) in all.out_of_order.iter_mut().zip(one.out_of_order) {
+                *sum += more;
+            }
         }
         all
     }
@@ -105,11 +108,12 @@ fn receive(socket: &UdpSocket, stopping: &AtomicBool) -> Arrived {
             continue;
         };
         let number = u32::from_be_bytes([*a, *b, *c, *d]);
-        let Some(last) = last.get_mut(usize::from(u16::from_be_bytes(*flow))) else {
+        let flow = u16::from_be_bytes(*flow);
+        let Some(last) = last.get_mut(usize::from(flow)) else {
             continue;
         };
         arrived.packets += 1;
-        arrived.out_of_order += u64::from(number <= *last);
+        arrived.out_of_order[usize::from(flow >= PLAIN)] += u64::from(number <= *last);
         *last = number.max(*last);
     }
 }
@@ -134,19 +138,24 @@ impl Run {
     }
 
     fn is_whole(&self) -> bool {
-        self.arrived.packets == self.sent && self.arrived.out_of_order == 0
+        self.arrived.packets == self.sent
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.arrived.out_of_order == [0, 0]
     }
 }
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [plain, known] = self.arrived.out_of_order;
         write!(
             f,
-            "{:.0} packets/s, {} sent, {} arrived, {} out of order",
+            "{:.0} packets/s, {} sent, {} arrived, {} out of order, of known flows {known}",
             self.rate(),
             self.sent,
             self.arrived.packets,
-            self.arrived.out_of_order
+            plain + known
         )
     }
 }
@@ -274,8 +283,7 @@ fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
     for _ in 0..TRIES {
         let alone = under_load(&net, &sockets, || std::thread::sleep(SPAN));
         println!("without reloads: {alone}");
-        // A packet that is looked at in user space can be overtaken where the daemon gets no time.
-        if !alone.is_whole() || !alone.is_fast_enough() {
+        if !alone.is_whole() || !alone.is_in_order() || !alone.is_fast_enough() {
             too_little = format!("without reloads: {alone}");
             continue;
         }
@@ -288,11 +296,20 @@ fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
         let with_reloads = format!("with {done} reloads, {refused} refused: {with}");
         println!("{with_reloads}");
         assert!(with.is_whole(), "{with_reloads}; without: {alone}");
-        if with.is_fast_enough() {
+        if with.is_fast_enough() && with.is_in_order() {
             daemon.stop();
             return;
         }
         too_little = with_reloads;
+        // Now and then a packet of a known flow is looked at in user space, and is overtaken where the
+        // daemon gets no time, with or without reloads. What says whose fault it is lasts as long.
+        if with.is_fast_enough() {
+            let after = under_load(&net, &sockets, || std::thread::sleep(with.took));
+            println!("as long without reloads: {after}");
+            let blameless = !after.is_in_order() || !after.is_whole() || !after.is_fast_enough();
+            assert!(blameless, "{too_little}; as long without: {after}");
+            too_little += &format!("; as long without: {after}");
+        }
     }
     println!(
         "SKIPPED: this machine doesn't carry {RATE} packets/s in {TRIES} tries, the last {too_little}"
