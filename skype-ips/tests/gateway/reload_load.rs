@@ -24,6 +24,8 @@ const RELOADS: u32 = 100;
 const ENOUGH: f64 = 0.95;
 /// How often a machine may try to reach it.
 const TRIES: u32 = 3;
+/// Time between two packets of one flow.
+const SPACING: Duration = Duration::from_micros((PLAIN + KNOWN) as u64 * 1_000_000 / RATE);
 /// Flows of nobody in particular.
 const PLAIN: u16 = 60;
 /// Flows of the Skype client that is known.
@@ -37,7 +39,8 @@ const ROOM: libc::c_int = 256 << 20;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Arrived {
     packets: u64,
-    out_of_order: u64,
+    /// Of flows of nobody in particular, and of known ones.
+    out_of_order: [u64; 2],
 }
 
 struct Receiver {
@@ -83,7 +86,9 @@ impl Receiver {
         for thread in self.threads {
             let one = thread.join().expect("no panic");
             all.packets += one.packets;
-            all.out_of_order += one.out_of_order;
+            for (sum, more) in all.out_of_order.iter_mut().zip(one.out_of_order) {
+                *sum += more;
+            }
         }
         all
     }
@@ -105,11 +110,12 @@ fn receive(socket: &UdpSocket, stopping: &AtomicBool) -> Arrived {
             continue;
         };
         let number = u32::from_be_bytes([*a, *b, *c, *d]);
-        let Some(last) = last.get_mut(usize::from(u16::from_be_bytes(*flow))) else {
+        let flow = u16::from_be_bytes(*flow);
+        let Some(last) = last.get_mut(usize::from(flow)) else {
             continue;
         };
         arrived.packets += 1;
-        arrived.out_of_order += u64::from(number <= *last);
+        arrived.out_of_order[usize::from(flow >= PLAIN)] += u64::from(number <= *last);
         *last = number.max(*last);
     }
 }
@@ -120,6 +126,8 @@ struct Run {
     sent: u64,
     /// How long the sender was at it.
     took: Duration,
+    /// The longest that the sender wasn't woken when it was time.
+    longest_wait: Duration,
     arrived: Arrived,
 }
 
@@ -134,27 +142,36 @@ impl Run {
     }
 
     fn is_whole(&self) -> bool {
-        self.arrived.packets == self.sent && self.arrived.out_of_order == 0
+        self.arrived.packets == self.sent
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.arrived.out_of_order == [0, 0]
     }
 }
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [plain, known] = self.arrived.out_of_order;
         write!(
             f,
-            "{:.0} packets/s, {} sent, {} arrived, {} out of order",
+            "{:.0} packets/s, {} sent, {} arrived, {} out of order, of known flows {known}; \
+             the sender woke up to {:.1} ms late",
             self.rate(),
             self.sent,
             self.arrived.packets,
-            self.arrived.out_of_order
+            plain + known,
+            self.longest_wait.as_secs_f64() * 1e3
         )
     }
 }
 
-/// Sends at the rate until told to stop; how many packets that were, and how long it took. What
+/// Sends at the rate until told to stop; how many packets that were, how long it took, and the longest
+/// that it wasn't woken in time. What
 /// is due is reckoned from the start. Who is late makes up for it with twice as much in each
 /// millisecond, not with a burst that no queue would hold.
-fn send(sockets: &[UdpSocket], stopping: &AtomicBool) -> (u64, Duration) {
+fn send(sockets: &[UdpSocket], stopping: &AtomicBool) -> (u64, Duration, Duration) {
+    let mut longest_wait = Duration::ZERO;
     let (mut sent, start) = (0u64, Instant::now());
     let mut numbers = [0u32; (PLAIN + KNOWN) as usize];
     let step = Duration::from_millis(1);
@@ -177,9 +194,11 @@ fn send(sockets: &[UdpSocket], stopping: &AtomicBool) -> (u64, Duration) {
                 .expect("a route");
             sent += 1;
         }
-        std::thread::sleep(step.saturating_sub(begun.elapsed()));
+        let (rest, before) = (step.saturating_sub(begun.elapsed()), Instant::now());
+        std::thread::sleep(rest);
+        longest_wait = longest_wait.max(before.elapsed().saturating_sub(rest));
     }
-    (sent, start.elapsed())
+    (sent, start.elapsed(), longest_wait)
 }
 
 /// One socket for each plain flow; all known ones are of one port.
@@ -209,7 +228,7 @@ fn sockets(net: &Net) -> Vec<UdpSocket> {
 fn under_load(net: &Net, sockets: &[UdpSocket], meanwhile: impl FnOnce()) -> Run {
     let receiver = Receiver::start(net);
     let stopping = AtomicBool::new(false);
-    let (sent, took) = std::thread::scope(|scope| {
+    let (sent, took, longest_wait) = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(sockets, &stopping));
         let outcome = catch_unwind(AssertUnwindSafe(meanwhile));
         stopping.store(true, Relaxed);
@@ -221,6 +240,7 @@ fn under_load(net: &Net, sockets: &[UdpSocket], meanwhile: impl FnOnce()) -> Run
     Run {
         sent,
         took,
+        longest_wait,
         arrived: receiver.finish(),
     }
 }
@@ -274,8 +294,7 @@ fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
     for _ in 0..TRIES {
         let alone = under_load(&net, &sockets, || std::thread::sleep(SPAN));
         println!("without reloads: {alone}");
-        // A packet that is looked at in user space can be overtaken where the daemon gets no time.
-        if !alone.is_whole() || !alone.is_fast_enough() {
+        if !alone.is_whole() || !alone.is_in_order() || !alone.is_fast_enough() {
             too_little = format!("without reloads: {alone}");
             continue;
         }
@@ -288,11 +307,17 @@ fn a_hundred_reloads_at_20_000_packets_a_second_lose_and_reorder_nothing() {
         let with_reloads = format!("with {done} reloads, {refused} refused: {with}");
         println!("{with_reloads}");
         assert!(with.is_whole(), "{with_reloads}; without: {alone}");
-        if with.is_fast_enough() {
+        if with.is_fast_enough() && with.is_in_order() {
             daemon.stop();
             return;
         }
         too_little = with_reloads;
+        // Now and then a packet of a known flow is looked at in user space. The next one overtakes it
+        // where a thread that could run doesn't for as long as they are apart.
+        assert!(
+            with.longest_wait > SPACING || !with.is_fast_enough(),
+            "{too_little}; without: {alone}"
+        );
     }
     println!(
         "SKIPPED: this machine doesn't carry {RATE} packets/s in {TRIES} tries, the last {too_little}"

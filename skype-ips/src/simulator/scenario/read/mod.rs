@@ -8,6 +8,7 @@ mod names;
 mod networks;
 mod parties;
 mod services;
+mod traffic;
 
 use std::ops::Range;
 use std::path::Path;

@@ -16,8 +16,7 @@ use super::super::vocabulary::{Application, Generation, Kind, ProxyKind};
 use super::addresses::{self, Wish};
 use super::names::Names;
 use super::networks::{self, Network};
-use super::{Named, links};
-use crate::simulator::party::background;
+use super::{Named, links, traffic};
 use crate::toml_file::{Excerpt, Key, NAME_HELP, Reader, is_name, listed, quoted};
 
 /// Most parties of a scenario: what a machine plays in real time.
@@ -152,11 +151,11 @@ fn party(
         place(reader, kind, on);
     }
     if let (Some(kind), Some(list)) = (&kind, &runs) {
-        traffic(reader, table, *kind.get_ref(), on, list, header);
+        traffic::begun(reader, table, *kind.get_ref(), on, list, header);
     }
     let serves = reader.words::<Application>(table, &SERVES);
     if let (Some(kind), Some(list)) = (&kind, &serves) {
-        servers(reader, table, *kind.get_ref(), on, list, header);
+        traffic::served(reader, table, *kind.get_ref(), on, list, header);
     }
     let kind_word = kind.map(Spanned::into_inner);
     Party {
@@ -231,82 +230,6 @@ fn place(reader: &mut Reader<'_>, kind: &Spanned<Kind>, network: &Network) {
         let help = "nobody could reach it there: put it into a network without `nat`";
         reader.error(at, message, help);
     }
-}
-
-/// Reports everyday traffic that wouldn't come about.
-fn traffic(
-    reader: &mut Reader<'_>,
-    table: &DeTable<'_>,
-    kind: Kind,
-    network: Option<&Network>,
-    list: &[Spanned<Application>],
-    header: &Range<usize>,
-) {
-    let at = table.get(RUNS.name).map_or(header.clone(), Spanned::span);
-    if kind == Kind::InternetHost {
-        let message = "an internet-host begins nothing";
-        reader.error(at, message, "it answers all of them: remove `runs`");
-        return;
-    }
-    if let Some(network) = network.filter(|network| network.side.is_some() && !network.is_inside())
-    {
-        let message = format!(
-            "nothing of this crosses the gateway: {} is outside, as its servers are",
-            quoted(&network.name)
-        );
-        reader.warning(at, message, "give `runs` to inside parties");
-    }
-    twice(reader, list);
-}
-
-/// Reports what a list says twice.
-fn twice(reader: &mut Reader<'_>, list: &[Spanned<Application>]) {
-    for (number, item) in list.iter().enumerate() {
-        let same = |other: &Spanned<Application>| other.get_ref() == item.get_ref();
-        if list[..number].iter().any(same) {
-            let message = format!("{} is said twice", quoted(item.get_ref().word()));
-            reader.error(item.span(), message, "say it once");
-        }
-    }
-}
-
-/// Reports servers that nobody could come to.
-fn servers(
-    reader: &mut Reader<'_>,
-    table: &DeTable<'_>,
-    kind: Kind,
-    network: Option<&Network>,
-    list: &[Spanned<Application>],
-    header: &Range<usize>,
-) {
-    let at = table.get(SERVES.name).map_or(header.clone(), Spanned::span);
-    let own = background::LookAlike::named(kind.word()).and_then(background::LookAlike::visitors);
-    let network = network.filter(|network| network.side.is_some());
-    if let Some(network) = network.filter(|network| !network.is_inside()) {
-        let message = format!(
-            "nothing of this crosses the gateway: {} is outside, as those who come are",
-            quoted(&network.name)
-        );
-        reader.error(at, message, "give `serves` to inside parties");
-    } else if let Some(network) = network.filter(|network| !network.is_open()) {
-        let message = format!(
-            "nobody could reach it in {}, whose addresses are translated",
-            quoted(&network.name)
-        );
-        reader.error(at, message, "put it into a network without `nat`");
-    }
-    for item in list {
-        let word = quoted(item.get_ref().word());
-        if !item.get_ref().is_served_anywhere() {
-            let message = format!("{word} has a server of its own kind");
-            let help = "add a party of kind `resolver` or `turn-server`";
-            reader.error(item.span(), message, help);
-        } else if own == Some(background::Kind::from(*item.get_ref())) {
-            let message = format!("a {kind} serves {word} as it is");
-            reader.error(item.span(), message, "leave it out");
-        }
-    }
-    twice(reader, list);
 }
 
 /// Which keys a kind has beyond those of all kinds.
