@@ -87,6 +87,11 @@ pub const CATALOGUE: &[(&str, &str)] = &[
          otherwise.",
     ),
     (
+        "media-path",
+        "What came before the media says how they go: straight between the ends, through a hole that \
+         both punched, or by way of a host that relays.",
+    ),
+    (
         "skypeout",
         "The datagrams begin with one connection ID and a byte that always changes, as Skype's \
          calls to the telephone network do.",

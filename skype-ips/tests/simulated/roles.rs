@@ -56,7 +56,7 @@ struct Came {
     accused: Vec<String>,
 }
 
-fn load(name: &str) -> Scenario {
+pub(crate) fn load(name: &str) -> Scenario {
     if scenario::ready().iter().any(|ready| ready.name == name) {
         return scenario::load(name).expect("a ready scenario");
     }
@@ -178,7 +178,7 @@ fn relayed(figures: &Figures) -> u64 {
     figures.relayed_sessions
 }
 
-fn is_inside(scenario: &Scenario, party: usize) -> bool {
+pub(crate) fn is_inside(scenario: &Scenario, party: usize) -> bool {
     let network = &scenario.networks[scenario.parties[party].network];
     network.side == scenario::Side::Inside
 }
@@ -217,10 +217,11 @@ fn note(
 }
 
 /// Plays each with each seed, on all cores.
-fn all(
+pub(crate) fn all<T: Send>(
     names: &[&'static str],
     seeds: std::ops::RangeInclusive<u64>,
-) -> BTreeMap<&'static str, Vec<Came>> {
+    play: fn(&str, u64) -> T,
+) -> BTreeMap<&'static str, Vec<T>> {
     let jobs = names
         .iter()
         .flat_map(|name| seeds.clone().map(move |seed| (*name, seed)));
@@ -316,13 +317,13 @@ fn table(came: &BTreeMap<&'static str, Vec<Came>>) -> (String, Vec<String>) {
 
 #[test]
 fn every_role_is_found_in_time_and_nobody_is_accused() {
-    let (table, wrong) = table(&all(&PLAYED, crate::played::seeds()));
+    let (table, wrong) = table(&all(&PLAYED, crate::played::seeds(), play));
     println!("{table}");
     assert!(wrong.is_empty(), "{table}{}", wrong.join("\n"));
 }
 
 /// Seeds on which no bound was tuned.
-const REPORTED: std::ops::RangeInclusive<u64> = 1001..=1200;
+pub(crate) const REPORTED: std::ops::RangeInclusive<u64> = 1001..=1200;
 
 /// Of a hundred roles so many have to be found in time at the least; the table says how many were.
 const LEAST_IN_TIME: usize = 99;
@@ -331,7 +332,7 @@ const LEAST_IN_TIME: usize = 99;
 #[test]
 #[ignore = "takes minutes, and a release build"]
 fn two_hundred_seeds_of_each_scenario() {
-    let came = all(&PLAYED, REPORTED);
+    let came = all(&PLAYED, REPORTED, play);
     let (table, wrong) = table(&came);
     println!("roles begin\n{table}roles end\n{}", wrong.join("\n"));
     let runs = || came.values().flatten();
