@@ -45,6 +45,18 @@ pub enum MediaPath {
 }
 
 impl MediaPath {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::HolePunched, Self::Relayed];
+
+    /// What it means.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Direct => "to the other end itself, one end asked and the other answered",
+            Self::HolePunched => "to the other end itself, after both had sent first",
+            Self::Relayed => "by way of an outside host that relays",
+        }
+    }
+
     /// Its word in reports.
     pub const fn word(self) -> &'static str {
         match self {
@@ -93,8 +105,9 @@ impl Opening {
             id,
         };
         if !outbound {
-            // An ACK, a NACK and fragments have the ID of what they answer.
-            self.told |= self.came.is_none() && !matches!(message, Message::Payload(_));
+            // An ACK, a NACK and fragments have the ID of what they answer. And what was not answered
+            // before the next one came was no request.
+            self.told |= self.came.is_some() || !matches!(message, Message::Payload(_));
             self.came.get_or_insert(seen);
             return;
         }
@@ -179,7 +192,8 @@ impl Circumstances {
             });
         }
         let Some(opening) = self.opening.filter(Opening::is_mutual) else {
-            let says = "a connection with the host that datagrams were for, or that it opened: direct";
+            let says =
+                "a connection with the host that datagrams were for, or that it opened: direct";
             return (self.is_peer)
                 .then(|| (MediaPath::Direct, evidence.citing(self.packet, 0..0, says)));
         };

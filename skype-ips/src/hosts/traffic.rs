@@ -227,4 +227,35 @@ mod tests {
         assert!(carried.look(500 * SECOND, again, 28).is_none());
         assert_eq!(carried.carries(), Traffic::Quiet);
     }
+
+    #[test]
+    fn one_direction_alone_is_a_leg_unless_the_other_fails_later() {
+        let one_way = |before: Counters, seconds: u64| {
+            let mut counters = call(before, seconds);
+            counters.packets[1] = before.packets[1];
+            counters.bytes[1] = before.bytes[1];
+            counters
+        };
+        let lacks = |unheard: bool, calls: bool| {
+            let mut counters = silence(Counters::default());
+            if unheard {
+                (counters.packets[1], counters.bytes[1]) = (0, 0);
+            }
+            let mut carried = Carried::new(0, counters);
+            if calls {
+                counters = call(counters, 4);
+                assert!(carried.look(4 * SECOND, counters, 28).is_some());
+            }
+            let mut lacks = Vec::new();
+            for now in [8, 12] {
+                counters = one_way(counters, 4);
+                let (window, changes) = carried.look(now * SECOND, counters, 28).expect("enough");
+                lacks.push(carried.lacks_path(&window, changes));
+            }
+            lacks
+        };
+        assert_eq!(lacks(false, false), [true, true]);
+        assert_eq!(lacks(true, false), [false, false]);
+        assert_eq!(lacks(false, true), [false, false]);
+    }
 }

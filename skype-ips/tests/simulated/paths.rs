@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use skype_ips::detect::path::MediaPath;
 use skype_ips::policy::{Class, Config, Mode, Role};
 use skype_ips::replay::simulated::JudgingGateway;
-use skype_ips::simulator::scenario::{Kind, Scenario, Side};
+use skype_ips::simulator::scenario::{Kind, Nat, Scenario, Side};
 
-use crate::roles::{REPORTED, all, is_inside, load};
+use crate::roles::{REPORTED, all, load};
 
 /// Ready scenarios, and those of `tests/simulated/scenarios`.
-const PLAYED: [&str; 19] = [
+const PLAYED: [&str; 18] = [
     "call",
     "called",
     "call-hole-punched",
@@ -28,7 +28,6 @@ const PLAYED: [&str; 19] = [
     "relay",
     "relay-file",
     "relayed-call",
-    "relayed-video",
     "relayed-file",
     "relayed-tcp",
 ];
@@ -75,14 +74,14 @@ impl Ends {
             translated: BTreeSet::new(),
             thirds: BTreeSet::new(),
         };
-        for (place, party) in scenario.parties.iter().enumerate() {
+        for party in &scenario.parties {
             let address = IpAddr::V4(party.address);
             let network = &scenario.networks[party.network];
-            match (&network.nat, is_inside(scenario, place)) {
-                (Some(_), true) => drop(ends.translated.insert(address)),
-                (Some(nat), false) => drop(ends.translated.insert(IpAddr::V4(nat.address))),
-                _ => {}
-            }
+            match network.nat {
+                Nat::Gateway => ends.translated.insert(address),
+                Nat::Home { address, .. } => ends.translated.insert(IpAddr::V4(address)),
+                Nat::None => false,
+            };
             if party.kind != Kind::Client && network.side == Side::Outside {
                 ends.thirds.insert(address);
             }

@@ -178,7 +178,7 @@ fn relayed(figures: &Figures) -> u64 {
     figures.relayed_sessions
 }
 
-pub(crate) fn is_inside(scenario: &Scenario, party: usize) -> bool {
+fn is_inside(scenario: &Scenario, party: usize) -> bool {
     let network = &scenario.networks[scenario.parties[party].network];
     network.side == scenario::Side::Inside
 }
