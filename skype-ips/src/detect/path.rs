@@ -84,10 +84,19 @@ pub struct Opening {
     /// The newest request that the inside host sent before anything came, and how many there were.
     newest: Option<Seen>,
     tries: u32,
-    /// Whether the first that came is known for an answer, or what came after it has said what it was.
+    /// The newest that came, while it may still turn out for a question, which is answered at once.
+    open: Option<Seen>,
+    /// Whether the other end has asked, too.
+    is_asked: bool,
+    /// Whether what came first is known for what it was.
     told: bool,
-    /// The inside host's answer to it, if that was a request, though the host had asked first.
+    /// The inside host's answer to it, if that was a question, though the host had asked first.
     crossed: Option<u64>,
+    /// Whether that first question got through: something came after the answer that was no question, before
+    /// the host asked again.
+    got_through: bool,
+    /// Whether it did.
+    asked_again: bool,
 }
 
 impl Opening {
@@ -104,39 +113,57 @@ impl Opening {
             packet,
             id,
         };
-        if !outbound {
-            // An ACK, a NACK and fragments have the ID of what they answer. And what was not answered
-            // before the next one came was no request.
-            self.told |= self.came.is_some() || !matches!(message, Message::Payload(_));
-            self.came.get_or_insert(seen);
-            return;
+        if outbound {
+            self.sends(seen, message);
+        } else {
+            self.comes(seen, message);
         }
+    }
+
+    fn comes(&mut self, seen: Seen, message: &Message) {
+        // An ACK, a NACK and fragments have the ID of what they answer. And what was not answered before
+        // the next one came was no question.
+        let answers = !matches!(message, Message::Payload(_));
+        self.told |= self.came.is_some() || answers;
+        self.got_through |= self.crossed.is_some() && !self.asked_again;
+        self.open = (!answers).then_some(seen);
+        self.came.get_or_insert(seen);
+    }
+
+    fn sends(&mut self, seen: Seen, message: &Message) {
         let first = *self.sent.get_or_insert(seen);
-        match self.came {
-            None if matches!(message, Message::Payload(_)) => {
-                let again = self.newest.is_some_and(|newest| newest.id == id);
-                if !again {
-                    self.tries += 1;
-                    self.newest = Some(seen);
-                }
+        let again = self.newest.is_some_and(|newest| newest.id == seen.id);
+        let question = self.open.take().filter(|open| match message {
+            Message::Answer(answer) => answer.id == open.id,
+            Message::Payload(_) => !again && seen.at.saturating_sub(open.at) <= AT_ONCE,
+            Message::Resend(_) | Message::Fragment(_) => false,
+        });
+        self.is_asked |= question.is_some();
+        if let Some(question) = question {
+            if !self.told && first.at < question.at {
+                self.crossed = Some(seen.packet);
+            } else if self.crossed.is_some() {
+                // What came was another question.
+                self.got_through = false;
             }
-            Some(came) if !self.told => {
-                let again = self.newest.is_some_and(|newest| newest.id == id);
-                let answers = match message {
-                    Message::Answer(answer) => answer.id == came.id,
-                    Message::Payload(_) => !again && now.saturating_sub(came.at) <= AT_ONCE,
-                    Message::Resend(_) | Message::Fragment(_) => false,
-                };
-                self.told = true;
-                self.crossed = (answers && first.at < came.at).then_some(packet);
+        } else if matches!(message, Message::Payload(_)) && !again {
+            self.asked_again |= self.crossed.is_some();
+            if self.came.is_none() {
+                self.tries += 1;
+                self.newest = Some(seen);
             }
-            _ => {}
         }
+        self.told |= self.came.is_some();
     }
 
     /// Whether both ends were heard.
     const fn is_mutual(&self) -> bool {
         self.sent.is_some() && self.came.is_some()
+    }
+
+    /// Whether the other end has asked by itself, as peers do; relays are asked.
+    pub const fn is_of_peer(&self) -> bool {
+        self.is_asked
     }
 
     /// Whether the inside host wanted to reach the other end lately, and heard nothing.
@@ -163,7 +190,8 @@ impl Opening {
 pub struct Circumstances {
     /// How its messages began, if that was seen.
     pub opening: Option<Opening>,
-    /// Whether the other end is one that this host tried to reach by datagrams, or it opened the connection.
+    /// Whether the other end is no relay: one that asked by itself, that opened the connection, or that this
+    /// host had tried to reach by datagrams.
     pub is_peer: bool,
     /// Packets with which this host tried in vain to reach others.
     pub failed: Vec<u64>,
@@ -198,7 +226,7 @@ impl Circumstances {
                 .then(|| (MediaPath::Direct, evidence.citing(self.packet, 0..0, says)));
         };
         let [sent, came] = [opening.sent?, opening.came?];
-        if let Some(answer) = opening.crossed {
+        if let Some(answer) = opening.crossed.filter(|_| !opening.got_through) {
             let evidence = evidence
                 .citing(sent.packet, 0..3, "this host sent first")
                 .citing(came.packet, 0..3, "so did the other, without having got it")

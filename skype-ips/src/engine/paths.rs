@@ -5,7 +5,7 @@ use skype_ips_common::layout::{FlowKey, INBOUND, TCP, UDP};
 use super::{Engine, Packet};
 use crate::detect::Evidence;
 use crate::detect::media::{Traffic, Window};
-use crate::detect::path::{Circumstances, MediaPath};
+use crate::detect::path::{Circumstances, MediaPath, Opening};
 use crate::detect::udp::Message;
 
 impl Engine {
@@ -41,8 +41,10 @@ impl Engine {
         let called = self.watches.get(key).is_some_and(|watched| watched.called);
         let circumstances = Circumstances {
             opening: opening.copied(),
-            is_peer: key.protocol == TCP
-                && (called || failed.iter().any(|(other, _)| to_it(other))),
+            is_peer: match key.protocol {
+                TCP => called || failed.iter().any(|(other, _)| to_it(other)),
+                _ => opening.is_some_and(Opening::is_of_peer),
+            },
             failed: others.map(|(_, opening)| opening.newest()).collect(),
             packet: packet.number,
         };

@@ -94,6 +94,31 @@ fn a_hole_is_punched_where_both_ask_first() {
 }
 
 #[test]
+fn questions_that_cross_and_get_through_needed_no_hole() {
+    let crossed = [
+        (0, true, question(1)),
+        (20, false, question(70)),
+        (21, true, question(3)),
+    ];
+    let ends = [
+        (vec![(40, false, question(72))], MediaPath::Direct),
+        // Another question, and the answer to a later one.
+        (
+            vec![(500, false, question(72)), (501, true, question(5))],
+            MediaPath::HolePunched,
+        ),
+        (
+            vec![(500, true, question(5)), (530, false, question(72))],
+            MediaPath::HolePunched,
+        ),
+    ];
+    for (end, path) in ends {
+        let messages = [&crossed[..], &end].concat();
+        assert_eq!(path_after(&messages), Some(path), "{messages:?}");
+    }
+}
+
+#[test]
 fn what_is_sent_later_or_answers_something_else_crosses_nothing() {
     let ends = [
         vec![(30, false, question(70)), (81, true, question(3))],
@@ -136,6 +161,9 @@ fn a_slow_call_with_another_than_was_tried_is_relayed() {
     assert_eq!(path(&tried, 2_000), Some(MediaPath::Relayed));
     // No relay grants so much, and no call goes past whom it was for.
     assert_eq!(path(&tried, 5_000), None);
+    // A relay is asked, and asks nobody.
+    let is_asked = opening(&[(0, false, question(70)), (1, true, question(1))]);
+    assert!(is_asked.is_of_peer() && !asks.is_of_peer());
     tried.is_peer = true;
     assert_eq!(path(&tried, 2_000), Some(MediaPath::Direct));
 }
