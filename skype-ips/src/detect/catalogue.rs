@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     /// Words in quotes that are written like names of evidence and are none.
-    const OTHERS: [&str; 2] = ["user-agent", "content-length"];
+    const OTHERS: [&str; 4] = ["user-agent", "content-length", "kebab-case", "hole-punched"];
 
     fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
