@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Failure;
 use super::ask::{Output, items, number, word};
 use super::hosts::{budget, done, evidence};
+use crate::detect::path::MediaPath;
 
 /// Explain a host or a flow: what it is, why, which policy key decides, and the state of its budgets
 #[derive(clap::Args, Debug)]
@@ -74,6 +75,7 @@ fn host(answer: &Value) -> String {
         for port in items(&known["listening"]) {
             text += &format!("Skype listens on TCP port {}\n", number(&port["port"]));
         }
+        text += &items(&known["flows"]).map(calls).collect::<String>();
         for bucket in items(&known["budgets"]) {
             text += &format!("budget {}\n", budget(bucket));
         }
@@ -82,6 +84,19 @@ fn host(answer: &Value) -> String {
         text += "nothing is known of this host\n";
     }
     text + &exempted(answer) + &word(&answer["in_words"]) + "\n"
+}
+
+/// How calls and files of a kind came about, where that is known of any.
+fn calls(flows: &Value) -> String {
+    let paths = flows["paths"].as_object().into_iter().flatten();
+    let paths: Vec<_> = paths
+        .map(|(path, count)| format!("{} {path}", number(count)))
+        .collect();
+    if paths.is_empty() {
+        return String::new();
+    }
+    let (class, count) = (word(&flows["class"]), number(&flows["count"]));
+    format!("{class}, {count} flows: {}\n", paths.join(", "))
 }
 
 fn exempted(answer: &Value) -> String {
@@ -111,6 +126,10 @@ fn flow(answer: &Value) -> String {
         Some("other") => "not Skype\n".to_owned(),
         _ => "undecided\n".to_owned(),
     };
+    let path = word(&answer["known"]["path"]);
+    if let Some(known) = MediaPath::ALL.iter().find(|known| known.word() == path) {
+        text += &format!("media {path}: {}\n", known.meaning());
+    }
     text += &exempted(answer);
     if answer["policy"].is_string() {
         text += &format!("policy {}: {}\n", word(&answer["policy"]), done(answer));

@@ -87,6 +87,11 @@ pub const CATALOGUE: &[(&str, &str)] = &[
          otherwise.",
     ),
     (
+        "media-path",
+        "What came before the media says how they go: straight between the ends, through a hole that \
+         both punched, or by way of a host that relays.",
+    ),
+    (
         "skypeout",
         "The datagrams begin with one connection ID and a byte that always changes, as Skype's \
          calls to the telephone network do.",
@@ -163,7 +168,7 @@ mod tests {
     use super::*;
 
     /// Words in quotes that are written like names of evidence and are none.
-    const OTHERS: [&str; 2] = ["user-agent", "content-length"];
+    const OTHERS: [&str; 4] = ["user-agent", "content-length", "kebab-case", "hole-punched"];
 
     fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));

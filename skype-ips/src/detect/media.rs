@@ -132,6 +132,13 @@ impl Window {
         Traffic::Quiet
     }
 
+    /// Whether it looks like one direction of a call, and nothing came the other way.
+    pub fn is_one_way(&self) -> bool {
+        let directions = [0, 1].map(|direction| self.direction(direction));
+        let media = |one: &Direction| one.is_voice() || one.is_video();
+        directions.iter().any(media) && directions.iter().any(|one| one.packets == 0)
+    }
+
     fn direction(&self, direction: usize) -> Direction {
         let packets = self.counted.packets[direction];
         let bytes = self.counted.bytes[direction].saturating_sub(packets * self.headers);

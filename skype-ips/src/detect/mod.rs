@@ -14,6 +14,7 @@
 //! * [`http`]: requests in plain HTTP (`http-host`, `http-user-agent`)
 //! * [`media`]: what a flow known to be Skype carries (`media-statistics`), [`skypeout`]: voice to
 //!   the telephone network
+//! * [`path`]: how a flow with media came about (`media-path`)
 //! * [`mapping`], [`upnp`]: requests to map the port on which a host listens (`port-mapping`)
 //! * [`proxy`]: what goes before an opening through a proxy (`proxy-target`)
 //! * [`flow`]: how the TCP tests add up
@@ -43,6 +44,7 @@ pub mod login;
 pub mod mapping;
 pub mod media;
 pub mod names;
+pub mod path;
 pub mod proxy;
 pub mod quic;
 pub mod relay;

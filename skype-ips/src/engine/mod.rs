@@ -7,6 +7,7 @@
 mod hints;
 mod late;
 mod listening;
+mod paths;
 mod roles;
 mod tcp;
 mod traffic;
@@ -26,6 +27,7 @@ use crate::hosts::hints::HostHints;
 use crate::hosts::late::LateFlows;
 use crate::hosts::listeners::Listeners;
 use crate::hosts::names::NamesSeen;
+use crate::hosts::paths::Openings;
 use crate::hosts::relays::Relays;
 use crate::hosts::services::Services;
 use crate::hosts::traffic::Traffics;
@@ -207,6 +209,7 @@ pub struct Engine {
     endpoints: Endpoints<Finding>,
     flows: Flows<Finding>,
     traffic: Traffics,
+    openings: Openings,
     hints: HostHints,
     late: LateFlows<Finding>,
     names: NamesSeen,
@@ -226,6 +229,7 @@ impl Engine {
             endpoints: Endpoints::new(settings.max_endpoints),
             flows: Flows::new(settings.max_flows),
             traffic: Traffics::new(settings.max_flows / 4),
+            openings: Openings::default(),
             hints: HostHints::new(settings.max_endpoints / 8),
             late: LateFlows::new(settings.max_flows),
             names: NamesSeen::new(settings.max_endpoints),
@@ -265,6 +269,7 @@ impl Engine {
         }
         self.flows.expire(now);
         self.traffic.expire(now);
+        self.openings.expire(now);
         self.hints.expire(now);
         self.late.expire(now);
         self.names.expire(now);

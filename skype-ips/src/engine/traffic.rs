@@ -105,11 +105,17 @@ impl Engine {
             return finding;
         };
         let (carries, framing) = (carried.carries(), carried.framing.evidence());
+        let lacks_path = carried.lacks_path(&window, changes);
         if key.protocol == UDP && carries != Traffic::Quiet {
             // A call goes on in one flow without a pause: nobody else has the port by now.
             self.endpoints.hit(&key.endpoint(), now);
         }
-        if !changes {
+        let path = lacks_path.then(|| self.path_of(packet, carries, &window));
+        let path = path.flatten().map(|(path, evidence)| {
+            self.traffic.came_by(key, path);
+            evidence
+        });
+        if !changes && path.is_none() {
             return finding;
         }
         let class = class(carries, Signaling);
@@ -134,7 +140,7 @@ impl Engine {
             flow: *key,
             finding,
             session,
-            evidence: std::iter::once(statistics).chain(out).collect(),
+            evidence: std::iter::once(statistics).chain(out).chain(path).collect(),
         });
         finding
     }

@@ -25,6 +25,7 @@ impl Engine {
         if let Some(message) = message {
             if self.endpoints.finding(&endpoint).is_some() {
                 self.serve(packet, &message);
+                self.begins(packet, &message);
             }
             let evidence = self.examine(packet, message, events);
             if self.endpoints.finding(&endpoint).is_some() {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use skype_ips_common::layout::{Address, EndpointKey, FlowKey, UDP};
 
 use super::{Engine, Event, Finding, listening};
+use crate::detect::path::MediaPath;
 use crate::policy::{Class, Confidence, Role, from_mapped};
 
 /// What is known of an inside host. Times are nanoseconds of the engine's clock.
@@ -77,6 +78,8 @@ pub struct FlowsView {
     pub class: Class,
     /// How many.
     pub count: usize,
+    /// How many of them came about how, where they carry media and that is known.
+    pub paths: BTreeMap<MediaPath, usize>,
 }
 
 /// What is known of a flow.
@@ -94,6 +97,8 @@ pub struct FlowView {
     pub class: Class,
     /// What the inside host is in it.
     pub role: Role,
+    /// How its media came about; `null` if it has none or that isn't known.
+    pub path: Option<MediaPath>,
     /// How sure it is that it is Skype.
     pub confidence: Confidence,
     /// Number of its session, 0 where it is one by itself.
@@ -143,14 +148,21 @@ impl Engine {
             let view = hosts.entry((flow.zone, flow.inside.ip()));
             let view = view.or_insert_with(|| HostView::new(flow.zone, flow.inside.ip()));
             view.bytes = [0, 1].map(|way| view.bytes[way] + flow.bytes[way]);
-            let same = |some: &&mut FlowsView| (some.role, some.class) == (flow.role, flow.class);
-            match view.flows.iter_mut().find(same) {
-                Some(some) => some.count += 1,
-                None => view.flows.push(FlowsView {
+            let same = |some: &FlowsView| (some.role, some.class) == (flow.role, flow.class);
+            let place = view.flows.iter().position(same);
+            let place = place.unwrap_or_else(|| {
+                view.flows.push(FlowsView {
                     role: flow.role,
                     class: flow.class,
-                    count: 1,
-                }),
+                    count: 0,
+                    paths: BTreeMap::new(),
+                });
+                view.flows.len() - 1
+            });
+            let some = &mut view.flows[place];
+            some.count += 1;
+            if let Some(path) = flow.path {
+                *some.paths.entry(path).or_default() += 1;
             }
         }
         for (key, leg) in self.relays.iter() {
@@ -186,6 +198,7 @@ impl Engine {
                 outside: SocketAddr::new(from_mapped(&key.outside), key.outside_port),
                 class: finding.class,
                 role: if served { finding.role } else { Role::Client },
+                path: self.path(key),
                 confidence: finding.confidence,
                 session: self.relays.session(key),
                 called: watched.called,
@@ -238,6 +251,7 @@ impl Engine {
             self.flows.forget(&flow);
             self.relays.remove(&flow);
             self.traffic.forget(&flow);
+            self.openings.forget(&flow);
             events.push(Event::Unknown(flow));
         }
         self.hints.forget(&(zone, *host));

@@ -7,6 +7,7 @@ pub mod hints;
 pub mod late;
 pub mod listeners;
 pub mod names;
+pub mod paths;
 pub mod relays;
 pub mod services;
 pub mod traffic;

@@ -3,6 +3,7 @@
 use skype_ips_common::layout::FlowKey;
 
 use crate::detect::media::{Counters, Traffic, Window};
+use crate::detect::path::MediaPath;
 use crate::detect::skypeout::Framing;
 use crate::recent::Recent;
 
@@ -17,6 +18,10 @@ pub struct Carried {
     counters: Counters,
     carries: Traffic,
     leaning: Option<Traffic>,
+    /// How the media that it carries came about, if that is known.
+    path: Option<MediaPath>,
+    /// Whether it was ever decided to carry media.
+    had_media: bool,
     /// What the datagrams that the inside host sent have in common.
     pub framing: Framing,
 }
@@ -28,6 +33,8 @@ impl Carried {
             counters,
             carries: Traffic::Quiet,
             leaning: None,
+            path: None,
+            had_media: false,
             framing: Framing::default(),
         }
     }
@@ -35,6 +42,20 @@ impl Carried {
     /// What it was last decided to carry.
     pub const fn carries(&self) -> Traffic {
         self.carries
+    }
+
+    /// Whether it remains to be said, after a window that makes it `changes`, how its media came about.
+    pub fn lacks_path(&self, window: &Window, changes: bool) -> bool {
+        let media = match self.carries {
+            // One direction that fails later is no leg. And both ends were heard at some time: else it
+            // may be that one direction goes another way.
+            Traffic::Quiet => {
+                let heard = self.counters.packets.iter().all(|count| *count > 0);
+                !self.had_media && heard && window.is_one_way()
+            }
+            _ => changes,
+        };
+        media && self.path.is_none()
     }
 
     /// Takes in the counters at `now`. Gives what the window since the last look is, if there is
@@ -65,6 +86,10 @@ impl Carried {
         self.leaning = (traffic != self.carries && !changes).then_some(traffic);
         if changes {
             self.carries = traffic;
+        }
+        self.had_media |= self.carries != Traffic::Quiet;
+        if self.carries == Traffic::Quiet && (self.had_media || !window.is_one_way()) {
+            self.path = None;
         }
         Some((window, changes))
     }
@@ -109,6 +134,18 @@ impl Traffics {
     /// What a flow was last decided to carry.
     pub fn carries(&self, key: &FlowKey) -> Traffic {
         self.flows.get(key).map_or(Traffic::Quiet, Carried::carries)
+    }
+
+    /// How the media of a flow came about.
+    pub fn path(&self, key: &FlowKey) -> Option<MediaPath> {
+        self.flows.get(key)?.path
+    }
+
+    /// Remembers that, of a flow that is known already.
+    pub fn came_by(&mut self, key: &FlowKey, path: MediaPath) {
+        if let Some(carried) = self.flows.get_mut(key) {
+            carried.path = Some(path);
+        }
     }
 
     /// Forgets a flow.
@@ -189,5 +226,36 @@ mod tests {
         let again = silence(Counters::default());
         assert!(carried.look(500 * SECOND, again, 28).is_none());
         assert_eq!(carried.carries(), Traffic::Quiet);
+    }
+
+    #[test]
+    fn one_direction_alone_is_a_leg_unless_the_other_fails_later() {
+        let one_way = |before: Counters, seconds: u64| {
+            let mut counters = call(before, seconds);
+            counters.packets[1] = before.packets[1];
+            counters.bytes[1] = before.bytes[1];
+            counters
+        };
+        let lacks = |unheard: bool, calls: bool| {
+            let mut counters = silence(Counters::default());
+            if unheard {
+                (counters.packets[1], counters.bytes[1]) = (0, 0);
+            }
+            let mut carried = Carried::new(0, counters);
+            if calls {
+                counters = call(counters, 4);
+                assert!(carried.look(4 * SECOND, counters, 28).is_some());
+            }
+            let mut lacks = Vec::new();
+            for now in [8, 12] {
+                counters = one_way(counters, 4);
+                let (window, changes) = carried.look(now * SECOND, counters, 28).expect("enough");
+                lacks.push(carried.lacks_path(&window, changes));
+            }
+            lacks
+        };
+        assert_eq!(lacks(false, false), [true, true]);
+        assert_eq!(lacks(true, false), [false, false]);
+        assert_eq!(lacks(false, true), [false, false]);
     }
 }

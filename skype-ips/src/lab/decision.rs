@@ -150,6 +150,7 @@ impl<'a> Course<'a> {
         };
         Some(Detection {
             finding: self.alert.finding?,
+            path: None,
             evidence,
             decided_at_packet,
             frame: None,

@@ -7,6 +7,7 @@ use skype_ips_common::layout::FragmentKey;
 use skype_ips_common::parse::{Fragment, Headers};
 
 use super::passage::Passage;
+use crate::detect::path::MediaPath;
 use crate::engine::{Evidence, Finding};
 use crate::policy::{Action, Decided, from_mapped};
 use crate::telemetry::eve::{
@@ -29,6 +30,8 @@ pub const TO_CLIENT: usize = 1;
 pub struct Detection {
     /// Class, role and confidence.
     pub finding: Finding,
+    /// How its media came about, if it has any and that is known; `None` in the lab.
+    pub path: Option<MediaPath>,
     /// Names of the tests that it rests on.
     pub evidence: Vec<&'static str>,
     /// The packet of this conversation that completed the evidence, from 1; `None` if its last
@@ -193,6 +196,7 @@ impl Conversation {
                 detail: self.detection.as_ref().map(|detection| SkypeDetail {
                     class: detection.finding.class,
                     role: detection.finding.role,
+                    path: detection.path,
                     confidence: detection.finding.confidence,
                     evidence: detection.evidence.clone(),
                     decided_at_packet: detection.decided_at_packet,

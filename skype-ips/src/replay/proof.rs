@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::detect::login::CLIENT_BLANK;
+use crate::detect::path::MediaPath;
 use crate::engine::{Evidence, Finding};
 use crate::telemetry::passage::ProvedEndpoint;
 
@@ -19,6 +20,8 @@ pub struct Proof {
     pub inside: SocketAddr,
     /// Class, role and confidence.
     pub finding: Finding,
+    /// How the flow's media came about, if it has any and that is known by then.
+    pub path: Option<MediaPath>,
     /// Why.
     pub evidence: Vec<Evidence>,
     /// The endpoint, if it holds for all of one's UDP.

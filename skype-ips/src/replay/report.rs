@@ -46,6 +46,7 @@ impl Report {
                 let proof = &proofs[index];
                 conversation.detection = Some(Detection {
                     finding: proof.finding,
+                    path: None,
                     evidence: proof.names(true),
                     decided_at_packet: None,
                     frame: None,

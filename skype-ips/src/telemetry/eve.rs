@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::passage::{Passed, PayloadHeads, ProvedEndpoint};
 use super::tunnel::Tunnel;
+use crate::detect::path::MediaPath;
 use crate::policy::{Action, Class, Confidence, Role};
 
 /// A time (nanoseconds since the Unix epoch) as Suricata writes it, in UTC with microseconds:
@@ -122,6 +123,9 @@ pub struct SkypeDetail {
     pub class: Class,
     /// What the inside host is.
     pub role: Role,
+    /// How its media came about; absent if it has none or that isn't known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<MediaPath>,
     /// How sure.
     pub confidence: Confidence,
     /// Names of the tests that it rests on.
@@ -330,6 +334,7 @@ mod tests {
             detail: Some(SkypeDetail {
                 class: Class::Signaling,
                 role: Role::Client,
+                path: None,
                 confidence: Confidence::Exact,
                 evidence: vec!["endpoint", "udp-generator"],
                 decided_at_packet: None,

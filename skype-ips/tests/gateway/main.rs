@@ -13,6 +13,7 @@ mod failures;
 mod listening_port;
 mod media;
 mod net;
+mod paths;
 mod refusals;
 mod reject;
 mod reload;

@@ -7,6 +7,7 @@
 mod dropped;
 mod found;
 mod goals;
+mod paths;
 mod played;
 mod roles;
 mod tshark;

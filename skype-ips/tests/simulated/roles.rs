@@ -56,7 +56,7 @@ struct Came {
     accused: Vec<String>,
 }
 
-fn load(name: &str) -> Scenario {
+pub(crate) fn load(name: &str) -> Scenario {
     if scenario::ready().iter().any(|ready| ready.name == name) {
         return scenario::load(name).expect("a ready scenario");
     }
@@ -217,10 +217,11 @@ fn note(
 }
 
 /// Plays each with each seed, on all cores.
-fn all(
+pub(crate) fn all<T: Send>(
     names: &[&'static str],
     seeds: std::ops::RangeInclusive<u64>,
-) -> BTreeMap<&'static str, Vec<Came>> {
+    play: fn(&str, u64) -> T,
+) -> BTreeMap<&'static str, Vec<T>> {
     let jobs = names
         .iter()
         .flat_map(|name| seeds.clone().map(move |seed| (*name, seed)));
@@ -316,19 +317,19 @@ fn table(came: &BTreeMap<&'static str, Vec<Came>>) -> (String, Vec<String>) {
 
 #[test]
 fn every_role_is_found_in_time_and_nobody_is_accused() {
-    let (table, wrong) = table(&all(&PLAYED, crate::played::seeds()));
+    let (table, wrong) = table(&all(&PLAYED, crate::played::seeds(), play));
     println!("{table}");
     assert!(wrong.is_empty(), "{table}{}", wrong.join("\n"));
 }
 
 /// Seeds on which no bound was tuned.
-const REPORTED: std::ops::RangeInclusive<u64> = 2001..=2200;
+pub(crate) const REPORTED: std::ops::RangeInclusive<u64> = 2001..=2200;
 
 /// `cargo xtask eval --roles` prints what is between the marks.
 #[test]
 #[ignore = "takes minutes, and a release build"]
 fn two_hundred_seeds_of_each_scenario() {
-    let (table, wrong) = table(&all(&PLAYED, REPORTED));
+    let (table, wrong) = table(&all(&PLAYED, REPORTED, play));
     println!("roles begin\n{table}roles end\n{}", wrong.join("\n"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

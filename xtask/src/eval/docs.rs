@@ -25,6 +25,11 @@ pub(super) const ROLES: Section = Section {
     begin: "<!-- roles: begin; `cargo xtask eval --roles --write-docs` writes what follows -->",
     end: "<!-- roles: end -->",
 };
+/// How calls were said to have come about in it.
+pub(super) const PATHS: Section = Section {
+    begin: "<!-- paths: begin; `cargo xtask eval --roles --write-docs` writes what follows -->",
+    end: "<!-- paths: end -->",
+};
 
 /// Puts the report into the document, in place of the one that is there.
 pub(super) fn write(section: Section, report: &str) -> Result<()> {
@@ -53,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_is_between_the_marks_is_replaced() {
-        for section in [CAPTURES, ROLES] {
+        for section in [CAPTURES, ROLES, PATHS] {
             let Section { begin, end } = section;
             let old = format!("# A\n\n{begin}\nold\n{end}\n\n## B\n");
             let new = replaced(section, &old, "new\n").expect("both marks");

@@ -49,7 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     release: bool,
 
-    /// Measure instead which roles of hosts are found in simulated traffic, and how soon
+    /// Measure instead which roles of hosts are found in simulated traffic, how soon, and how calls came
+    /// about
     #[arg(long, conflicts_with_all = ["dir", "json", "inside", "no_install", "release"])]
     roles: bool,
 

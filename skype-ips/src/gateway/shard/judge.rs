@@ -5,13 +5,14 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use skype_ips_common::gate::{self, Outcome, Side, Tables as _};
 use skype_ips_common::layout::{
-    ActionEntry, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, TCP, Verdict, flag, kind,
+    ActionEntry, FlowKey, GateConfig, INBOUND, Met, OUTBOUND, TCP, UDP, Verdict, flag, kind,
 };
 use skype_ips_common::mark::{Code, Field};
 use skype_ips_common::parse::{self, Fragment, Headers, Link, Slice, headers};
 use skype_ips_common::prefilter;
 
 use super::Shard;
+use crate::detect::udp::Message;
 use crate::engine::{Answer, Packet};
 use crate::gateway::clock;
 use crate::gateway::counters::add;
@@ -268,7 +269,8 @@ impl<Q: Queue> Shard<Q> {
     fn decide(&mut self, chosen: &Chosen<'_>, answer: Answer, now: u64) -> Fate {
         let key = chosen.key;
         if let Some(finding) = answer.finding {
-            return self.fate_of(self.entry(&key, &finding.verdict()));
+            let fate = self.fate_of(self.entry(&key, &finding.verdict()));
+            return self.with_answers(chosen, fate, now);
         }
         if answer.ambiguous {
             let fate = self.fate_of(self.entry(&key, &Verdict::AMBIGUOUS));
@@ -295,6 +297,27 @@ impl<Q: Queue> Shard<Q> {
             }
         }
         Fate::Accept(Code::Inspect(self.number))
+    }
+
+    /// Behind NAT what comes back is seen only while the connection is inspected. Of a known endpoint's
+    /// flow that begins with messages it is, up to the first media: who asked first tells how they came about.
+    fn with_answers(&mut self, chosen: &Chosen<'_>, fate: Fate, now: u64) -> Fate {
+        let Fate::Known(Code::Judged, entry) = fate else {
+            return fate;
+        };
+        let message = || Message::read(chosen.payload, chosen.headers.payload_len).is_some();
+        let mut more = self.shared.conntrack && chosen.key.protocol == UDP && message();
+        if more && chosen.translated {
+            let (unfiltered, room) = self.known.unfiltered(&chosen.key, now);
+            self.forget_verdicts(room);
+            more = unfiltered < TRANSLATED_LIMIT;
+        }
+        let code = if more {
+            Code::Inspect(self.number)
+        } else {
+            Code::Judged
+        };
+        Fate::Known(code, entry)
     }
 
     /// What becomes of a packet of a flow about which the policy says this.

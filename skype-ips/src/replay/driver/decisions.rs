@@ -6,6 +6,7 @@ use skype_ips_common::gate::Side;
 use skype_ips_common::layout::{EndpointKey, FlowKey, TCP, UDP, Verdict, kind};
 
 use super::Driver;
+use crate::detect::path::MediaPath;
 use crate::detect::udp::Message;
 use crate::engine::{Event, Evidence, Finding, Subject};
 use crate::kernel::VerdictTables as _;
@@ -39,6 +40,7 @@ impl Driver {
                         conversation,
                         inside: SocketAddr::new(from_mapped(&flow.inside), flow.inside_port),
                         finding,
+                        path: self.engine.path(&flow),
                         evidence,
                         endpoint,
                     });
@@ -98,6 +100,7 @@ impl Driver {
                 conversation: None,
                 inside: SocketAddr::new(from_mapped(&key.inside), key.port),
                 finding,
+                path: None,
                 evidence,
                 endpoint: None,
             });
@@ -119,7 +122,8 @@ impl Driver {
         let verdict = finding.verdict_in(session);
         match subject {
             Subject::Flow(key) => {
-                self.reclassify(conversation, finding, evidence);
+                let path = self.engine.path(&key);
+                self.reclassify(conversation, finding, path, evidence);
                 if key.protocol == UDP {
                     self.own.entry(key.endpoint()).or_default().insert(key);
                 }
@@ -182,12 +186,19 @@ impl Driver {
     }
 
     /// What a known conversation carries is what was found last.
-    fn reclassify(&mut self, conversation: Option<usize>, finding: Finding, proof: &[Evidence]) {
+    fn reclassify(
+        &mut self,
+        conversation: Option<usize>,
+        finding: Finding,
+        path: Option<MediaPath>,
+        proof: &[Evidence],
+    ) {
         let known = conversation.map(|index| self.conversations.get_mut(index));
         let Some(known) = known.and_then(|known| known.detection.as_mut()) else {
             return;
         };
         known.finding.class = finding.class;
+        known.path = path;
         // That a host carried others' traffic stays true when it ends.
         if finding.role != Role::Client {
             known.finding.role = finding.role;
@@ -224,6 +235,7 @@ impl Driver {
         conversation.endpoint = self.proofs[proof].endpoint;
         conversation.detection = Some(Detection {
             finding: self.proofs[proof].finding,
+            path: None,
             evidence: self.proofs[proof].names(known),
             decided_at_packet: Some(conversation.total_packets()),
             frame: Some(frame),
