@@ -4,6 +4,7 @@ use skype_ips_common::gate::Tables as _;
 use skype_ips_common::layout::{Address, FlowKey, TCP, UDP, Verdict, kind};
 
 use super::Shard;
+use crate::engine::Event;
 use crate::engine::view::{FlowView, HostView};
 use crate::gateway::clock;
 use crate::gateway::gate::Gate;
@@ -105,7 +106,9 @@ impl<Q: Queue> Shard<Q> {
     fn forget(&mut self, zone: u16, host: &Address) -> usize {
         let mut found = std::mem::take(&mut self.found);
         self.engine.forget(zone, host, &mut found);
-        let count = found.len();
+        let things = found.iter();
+        let things = things.filter(|event| !matches!(event, Event::HostsForgotten(_)));
+        let count = things.count();
         let now = clock::monotonic();
         for event in found.drain(..) {
             self.apply(event, now);
