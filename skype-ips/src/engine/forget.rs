@@ -70,7 +70,7 @@ impl Engine {
         while let Some((host, ())) = self.sending.pop_older_than(before) {
             silent.insert(host);
         }
-        self.forget_all(silent, events);
+        self.forget_hosts(silent, events);
     }
 
     /// How long an endpoint stays known that shows nothing, nanoseconds. Of a host that sends, each may be
@@ -86,7 +86,7 @@ impl Engine {
 
     /// Forgets everything about a host, whose address may be somebody else's by now.
     pub fn forget(&mut self, zone: u16, host: &Address, events: &mut Vec<Event>) {
-        self.forget_all(FxHashSet::from_iter([(zone, *host)]), events);
+        self.forget_hosts(FxHashSet::from_iter([(zone, *host)]), events);
     }
 
     /// The hosts of which anything is known to be Skype's.
@@ -100,8 +100,8 @@ impl Engine {
         ends.chain(flows).collect()
     }
 
-    /// Forgets hosts, in one go through all that is known.
-    fn forget_all(&mut self, hosts: FxHashSet<Host>, events: &mut Vec<Event>) {
+    /// As [`Engine::forget`], of several, in one pass through all that is known.
+    pub fn forget_hosts(&mut self, hosts: FxHashSet<Host>, events: &mut Vec<Event>) {
         if hosts.is_empty() {
             return;
         }

@@ -11,6 +11,7 @@ mod daemon;
 mod failures;
 mod listening_port;
 mod media;
+mod neighbours;
 mod net;
 mod refusals;
 mod reject;
