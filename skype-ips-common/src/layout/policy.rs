@@ -62,7 +62,7 @@ pub mod policy_flag {
 pub fn host_of(address: &Address, flags: u16) -> Address {
     let [.., a, b, c, d, e, f, g, h] = *address;
     // Without a branch: the kernel's verifier would follow both ways to the end.
-    let kept = u64::from(flags / policy_flag::NETWORKS & 1).wrapping_sub(1);
+    let kept = u64::from((flags / policy_flag::NETWORKS) & 1).wrapping_sub(1);
     let within = u64::from_ne_bytes([a, b, c, d, e, f, g, h]) & kept;
     let mut host = *address;
     host[8..].copy_from_slice(&within.to_ne_bytes());
