@@ -98,9 +98,8 @@ pub trait Tables {
     /// The budget at a place of the budget table.
     fn budget(&mut self, place: u16) -> Option<BudgetEntry>;
     /// Charges a bucket for `bytes` in so many segments if it has room for them
-    /// ([`crate::bucket::admit`]), else counts them as refused. `part` is that of the host, if the bucket
-    /// is one that hosts share: then it must leave the others theirs
-    /// ([`crate::share::leaves_room`]).
+    /// ([`crate::share::admit`]), else counts them as refused. `part` is that of the host, if the bucket
+    /// is one that hosts share.
     fn charge(
         &mut self,
         key: &BucketKey,
@@ -170,6 +169,9 @@ pub struct Work {
     session: u32,
     bucket: BucketKey,
     part: BucketKey,
+    policy: PolicyEntry,
+    /// The address under which the host has its buckets.
+    host: Address,
     charge: throttle::Charge,
     /// 1 if whoever passes first has opened the flow.
     unopened: u8,
@@ -276,8 +278,9 @@ pub fn judge<P: Packet, T: Tables>(
     let policy = PolicyEntry {
         index: tables.forget(u32::from(policy.index)) as u16,
         flags: tables.forget(u32::from(policy.flags)) as u16,
-        subnet: policy.subnet,
+        ..policy
     };
+    work.policy = policy;
     let queue = queue_of(&work.key.inside, config.queues);
     if tables.is_alive(queue, now, config.heartbeat_limit) {
         facts |= fact::ALIVE;
@@ -325,9 +328,7 @@ pub fn judge<P: Packet, T: Tables>(
     }
     let facts = tables.forget(more_facts);
 
-    let outcome = outcome(
-        packet, side, now, config, policy, facts, queue, tables, work,
-    );
+    let outcome = outcome(packet, side, now, config, facts, queue, tables, work);
     if let Fragment::First(_) = work.headers.fragment {
         let state = FragmentState {
             source_port,
@@ -388,7 +389,6 @@ fn outcome<P: Packet, T: Tables>(
     side: Side,
     now: u64,
     config: &GateConfig,
-    policy: PolicyEntry,
     facts: u32,
     queue: u8,
     tables: &mut T,
@@ -409,7 +409,7 @@ fn outcome<P: Packet, T: Tables>(
     if facts & refused == refused
         || (facts & fact::THROTTLES != 0
             && side.counts()
-            && !has_room(packet, side, now, policy, tables, work))
+            && !has_room(packet, side, now, tables, work))
     {
         tables.count(Counter::Throttled);
         return Outcome::Drop;
@@ -434,7 +434,6 @@ fn has_room<P: Packet, T: Tables>(
     packet: &P,
     side: Side,
     now: u64,
-    policy: PolicyEntry,
     tables: &mut T,
     work: &mut Work,
 ) -> bool {
@@ -444,7 +443,7 @@ fn has_room<P: Packet, T: Tables>(
         bytes: work.headers.wire_bytes(segments),
         segments,
     };
-    throttle::charge(tables, policy, work, side.outbound())
+    throttle::charge(tables, work, side.outbound())
 }
 
 /// Where the inside host is met, as far as this side can tell.

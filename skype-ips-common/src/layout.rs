@@ -442,7 +442,7 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowState, opening) == 54);
     assert!(size_of::<Verdict>() == 16);
     assert!(size_of::<PolicyKey>() == 20);
-    assert!(size_of::<PolicyEntry>() == 8);
+    assert!(size_of::<PolicyEntry>() == 12);
     assert!(size_of::<PortKey>() == 8);
     assert!(size_of::<ProxyKey>() == 24);
     assert!(size_of::<ActionEntry>() == 20);

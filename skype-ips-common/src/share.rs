@@ -1,6 +1,48 @@
 //! A host's part of a bucket that many hosts share (budgets of the scopes `subnet` and `policy`).
 
+use crate::bucket;
+#[cfg(doc)]
+use crate::layout::BucketState;
 use crate::layout::BudgetEntry;
+
+/// A bucket, and a host's part in it, once a packet has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// When the bucket is full again ([`BucketState::full_at`]).
+    pub full_at: u64,
+    /// What the host holds of the debt; of a bucket that is not shared, nothing.
+    pub held: u64,
+}
+
+/// What a packet of `bytes` in so many segments makes of a bucket that is full again at `full_at`; `None`
+/// if it has no room for it ([`bucket::admit`]), or if the host at hand wouldn't leave the others their
+/// part. `part` is what that host held and since when ([`BucketState::held`], and its `full_at`), if the
+/// bucket is one that hosts share.
+#[inline(always)]
+pub const fn admit(
+    full_at: u64,
+    part: Option<(u64, u64)>,
+    now: u64,
+    bytes: u32,
+    segments: u32,
+    budget: &BudgetEntry,
+) -> Option<Charged> {
+    let Some(filled) = bucket::admit(full_at, now, bytes, segments, budget) else {
+        return None;
+    };
+    let mut charged = Charged {
+        full_at: filled,
+        held: 0,
+    };
+    if let Some((then, since)) = part {
+        let held = held(then, since, full_at.saturating_sub(now), now);
+        if !leaves_room(held, filled, now, budget) {
+            return None;
+        }
+        charged.held = held.saturating_add(bucket::cost(bytes, budget));
+    }
+    Some(charged)
+}
 
 /// What a host still holds of the debt of a bucket that it shares with others (scopes `subnet` and
 /// `policy`), nanoseconds at the budget's rate. `held` is what it held at the time `since`, `debt`
@@ -9,7 +51,7 @@ use crate::layout::BudgetEntry;
 /// The debt is paid as a queue that many share drains: what each holds shrinks in proportion. If a
 /// host is alone, the result is the debt itself.
 #[inline(always)]
-pub const fn held(held: u64, since: u64, debt: u64, now: u64) -> u64 {
+const fn held(held: u64, since: u64, debt: u64, now: u64) -> u64 {
     let passed = now.saturating_sub(since);
     // In microseconds, or so: products fit then, up to an hour.
     let (held, debt, passed) = (in_steps(held), in_steps(debt), in_steps(passed));
@@ -20,7 +62,7 @@ pub const fn held(held: u64, since: u64, debt: u64, now: u64) -> u64 {
 }
 
 /// Whether a host that holds so much of a shared bucket's debt leaves the others their part, if its
-/// packet fills the bucket up to `filled` ([`crate::bucket::admit`]): it may hold what is left for all, not more.
+/// packet fills the bucket up to `filled` ([`bucket::admit`]): it may hold what is left for all, not more.
 ///
 /// The limit falls as the bucket fills (Choudhury and Hahne, "Dynamic queue length thresholds for
 /// shared-memory packet switches", 1998). Hosts that send what they can end up with equal parts,
@@ -28,7 +70,7 @@ pub const fn held(held: u64, since: u64, debt: u64, now: u64) -> u64 {
 /// room. Without this, connections that lost a few packets in a row wait longer and longer while
 /// others take all.
 #[inline(always)]
-pub const fn leaves_room(held: u64, filled: u64, now: u64, budget: &BudgetEntry) -> bool {
+const fn leaves_room(held: u64, filled: u64, now: u64, budget: &BudgetEntry) -> bool {
     let left = budget.burst.saturating_sub(filled.saturating_sub(now));
     // A host that holds nothing may borrow as in a bucket of its own.
     held <= left
@@ -50,7 +92,7 @@ const fn in_steps(nanoseconds: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::{COST_SHIFT, admit, cost};
+    use crate::bucket::{COST_SHIFT, cost};
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -76,17 +118,13 @@ mod tests {
 
     impl Host {
         fn send(&mut self, full_at: &mut u64, now: u64, bytes: u32, budget: &BudgetEntry) -> bool {
-            let held = held(self.held, self.since, full_at.saturating_sub(now), now);
-            match admit(*full_at, now, bytes, 1, budget) {
-                Some(filled) if leaves_room(held, filled, now, budget) => {
-                    *full_at = filled;
-                    self.held = held + cost(bytes, budget);
-                    self.since = now;
-                    self.passed += u64::from(bytes);
-                    true
-                }
-                _ => false,
-            }
+            let part = Some((self.held, self.since));
+            let Some(charged) = admit(*full_at, part, now, bytes, 1, budget) else {
+                return false;
+            };
+            (*full_at, self.held, self.since) = (charged.full_at, charged.held, now);
+            self.passed += u64::from(bytes);
+            true
         }
     }
 

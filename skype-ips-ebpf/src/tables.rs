@@ -189,36 +189,32 @@ impl Tables for KernelTables {
             // SAFETY: the entry stays allocated while the program runs (RCU), and `full_at` is changed
             // by atomic instructions only.
             let full_at = unsafe { core::ptr::read_volatile(&raw const (*bucket).full_at) };
-            let Some(filled) = bucket::admit(full_at, now, bytes, segments, budget) else {
+            // SAFETY: as above. Two CPUs with packets of one host may both see it as it was before: it
+            // then holds a packet more than its part, which the next ones make up for.
+            let held = part.map(|part| unsafe {
+                (
+                    core::ptr::read_volatile(&raw const (*part).held),
+                    core::ptr::read_volatile(&raw const (*part).full_at),
+                )
+            });
+            let Some(charged) = share::admit(full_at, held, now, bytes, segments, budget) else {
                 break;
             };
-            let mut held = 0;
-            if let Some(part) = part {
-                // SAFETY: as above. Two CPUs with packets of one host may both see it as it was before:
-                // it then holds a packet more than its part, which the next ones make up for.
-                let (then, since) = unsafe {
-                    (
-                        core::ptr::read_volatile(&raw const (*part).held),
-                        core::ptr::read_volatile(&raw const (*part).full_at),
-                    )
-                };
-                held = share::held(then, since, full_at.saturating_sub(now), now);
-                if !share::leaves_room(held, filled, now, budget) {
-                    break;
-                }
-            }
             // SAFETY: as above.
             let (_, taken) = unsafe {
-                atomic_cxchg::<u64, RELAXED, RELAXED>(&raw mut (*bucket).full_at, full_at, filled)
+                atomic_cxchg::<u64, RELAXED, RELAXED>(
+                    &raw mut (*bucket).full_at,
+                    full_at,
+                    charged.full_at,
+                )
             };
             if taken {
                 // SAFETY: as above; only the place is named here.
                 add(unsafe { &raw mut (*bucket).passed }, u64::from(bytes));
                 if let Some(part) = part {
-                    let held = held.saturating_add(bucket::cost(bytes, budget));
                     // SAFETY: as for the reads above.
                     unsafe {
-                        core::ptr::write_volatile(&raw mut (*part).held, held);
+                        core::ptr::write_volatile(&raw mut (*part).held, charged.held);
                         core::ptr::write_volatile(&raw mut (*part).full_at, now);
                     }
                     // SAFETY: as above; only the place is named here.

@@ -135,6 +135,16 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.nodes[at as usize].take().map(|node| node.value)
     }
 
+    /// Takes out the entries of such keys; which those were, in no order.
+    pub fn remove_where(&mut self, gone: impl Fn(&K) -> bool) -> Vec<K> {
+        let keys = self.index.keys().filter(|key| gone(key)).copied();
+        let keys: Vec<K> = keys.collect();
+        for key in &keys {
+            self.remove(key);
+        }
+        keys
+    }
+
     /// Takes out the entry that was longest left alone.
     pub fn pop_oldest(&mut self) -> Option<(K, V)> {
         let key = self.node(self.oldest)?.key;

@@ -2,7 +2,7 @@
 
 use super::{Tables, Work};
 use crate::layout::{
-    BUDGETS_PER_ACTION, BucketKey, BudgetEntry, FlowKey, PolicyEntry, direction, scope,
+    BUDGETS_PER_ACTION, BucketKey, BudgetEntry, FlowKey, direction, host_of, scope,
 };
 
 /// What a packet costs. It stays in memory, and each budget takes it from there: of a number that was
@@ -20,17 +20,13 @@ pub(super) struct Charge {
 /// Whether all budgets of the action at hand have room for the packet (`work.charge`), which they are
 /// charged then. Where one has none, none is charged. `outbound` says that the inside host sends it.
 #[inline(always)]
-pub(super) fn charge<T: Tables>(
-    tables: &mut T,
-    policy: PolicyEntry,
-    work: &mut Work,
-    outbound: bool,
-) -> bool {
+pub(super) fn charge<T: Tables>(tables: &mut T, work: &mut Work, outbound: bool) -> bool {
+    work.host = host_of(&work.key.inside, work.policy.flags);
     let mut place = 0;
     let mut refused = BUDGETS_PER_ACTION;
     while place < BUDGETS_PER_ACTION {
         let work = tables.again(work);
-        if let Some(budget) = budget_of(tables, policy, work, place, outbound) {
+        if let Some(budget) = budget_of(tables, work, place, outbound) {
             let Charge {
                 now,
                 bytes,
@@ -46,7 +42,7 @@ pub(super) fn charge<T: Tables>(
     }
     let refused = tables.forget(refused as u32) as usize;
     if refused < BUDGETS_PER_ACTION {
-        refund(tables, policy, work, refused, outbound);
+        refund(tables, work, refused, outbound);
         return false;
     }
     true
@@ -54,18 +50,12 @@ pub(super) fn charge<T: Tables>(
 
 /// Gives back to the budgets before `refused` what they were charged.
 #[inline(always)]
-fn refund<T: Tables>(
-    tables: &mut T,
-    policy: PolicyEntry,
-    work: &mut Work,
-    refused: usize,
-    outbound: bool,
-) {
+fn refund<T: Tables>(tables: &mut T, work: &mut Work, refused: usize, outbound: bool) {
     let mut place = 0;
     while place < BUDGETS_PER_ACTION - 1 {
         let work = tables.again(work);
         if place < refused
-            && let Some(budget) = budget_of(tables, policy, work, place, outbound)
+            && let Some(budget) = budget_of(tables, work, place, outbound)
         {
             tables.refund(&work.bucket, part(work), &budget, work.charge.bytes);
         }
@@ -85,7 +75,6 @@ fn part(work: &Work) -> Option<&BucketKey> {
 #[inline(always)]
 fn budget_of<T: Tables>(
     tables: &mut T,
-    policy: PolicyEntry,
     work: &mut Work,
     place: usize,
     outbound: bool,
@@ -120,15 +109,15 @@ fn budget_of<T: Tables>(
     work.bucket.of = FlowKey::default();
     let number = match budget.scope {
         scope::SESSION => work.session,
-        scope::SUBNET => policy.subnet,
-        scope::POLICY => u32::from(policy.index),
+        scope::SUBNET => work.policy.subnet,
+        scope::POLICY => work.policy.name,
         _ => 0,
     };
     work.bucket.of.inside_port = (number >> 16) as u16;
     work.bucket.of.outside_port = number as u16;
     if budget.scope == scope::HOST || budget.scope == scope::SESSION {
         work.bucket.of.zone = work.key.zone;
-        work.bucket.of.inside = work.key.inside;
+        work.bucket.of.inside = work.host;
     } else {
         work.part.budget = budget.id;
         work.part.scope = scope::HOST;
@@ -136,7 +125,7 @@ fn budget_of<T: Tables>(
         work.part.reserved = 0;
         work.part.of = FlowKey::default();
         work.part.of.zone = work.key.zone;
-        work.part.of.inside = work.key.inside;
+        work.part.of.inside = work.host;
     }
     Some(budget)
 }

@@ -37,6 +37,8 @@ pub struct PolicyEntry {
     pub flags: u16,
     /// The prefix, for budgets of scope `subnet`: the same as long as it is written the same.
     pub subnet: u32,
+    /// The policy's name as a number, for budgets of scope `policy`: the same wherever it stands.
+    pub name: u32,
 }
 
 /// [`PolicyEntry::index`] of hosts that are let alone.
@@ -48,6 +50,23 @@ pub mod policy_flag {
     pub const ONLY_VIA: u16 = 1;
     /// It names listening ports: they are in the table of ports.
     pub const PORTS: u16 = 1 << 1;
+    /// All addresses of a network of 64 bits are one host ([`super::host_of`]). Only IPv6 prefixes
+    /// have it: each IPv4 address is a host.
+    pub const NETWORKS: u16 = 1 << 2;
+}
+
+/// The address under which the host of an address has its buckets, by the [`policy_flag`]s of its policy:
+/// where a host has a network of 64 bits, and takes ever new addresses of it to stay private (RFC 8273,
+/// RFC 8981), that network.
+#[inline(always)]
+pub fn host_of(address: &Address, flags: u16) -> Address {
+    let [.., a, b, c, d, e, f, g, h] = *address;
+    // Without a branch: the kernel's verifier would follow both ways to the end.
+    let kept = u64::from((flags / policy_flag::NETWORKS) & 1).wrapping_sub(1);
+    let within = u64::from_ne_bytes([a, b, c, d, e, f, g, h]) & kept;
+    let mut host = *address;
+    host[8..].copy_from_slice(&within.to_ne_bytes());
+    host
 }
 
 /// A port on which a policy says that Skype listens.
@@ -248,9 +267,9 @@ pub struct BucketKey {
     pub scope: u8,
     /// Zero.
     pub reserved: u16,
-    /// The flow; of the other scopes what they need of one, all else zero: zone and inside address of
-    /// the host, and with them the session's number in the ports; the subnet or the policy in the
-    /// ports alone.
+    /// The flow; of the other scopes what they need of one, all else zero: zone and address of the host
+    /// ([`policy_flag::NETWORKS`]), and with them the session's number in the ports; the subnet's or the policy's
+    /// number in the ports alone.
     pub of: FlowKey,
 }
 

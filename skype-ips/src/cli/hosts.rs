@@ -109,12 +109,14 @@ pub(super) fn evidence(evidence: &Value) -> String {
     }
 }
 
-/// A bucket in a few words.
+/// A bucket in a few words; of one that all addresses of a network share, which network.
 pub(super) fn budget(bucket: &Value) -> String {
+    let network = bucket["host"].as_str().filter(|host| host.contains('/'));
     format!(
-        "{} {}: {} of {} bytes",
+        "{} {}{}: {} of {} bytes",
         word(&bucket["budget"]),
         word(&bucket["direction"]),
+        network.map_or_else(String::new, |network| format!(" of {network}")),
         number(&bucket["room_bytes"]),
         number(&bucket["burst_bytes"])
     )

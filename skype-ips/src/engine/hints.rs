@@ -32,7 +32,7 @@ impl Engine {
         if !packet.outbound {
             return;
         }
-        let host = (key.zone, key.inside);
+        let host = self.host_of(key.zone, &key.inside);
         let to = (key.outside, key.outside_port);
         if key.protocol != UDP {
             self.hints.opens(host, now, to, packet.number);
@@ -61,8 +61,9 @@ impl Engine {
 
     /// What speaks for an endpoint besides what it sent.
     pub(super) fn endpoint_hints(&self, endpoint: &EndpointKey, now: u64) -> Vec<Evidence> {
-        let support = self.hints.support((endpoint.zone, endpoint.inside), now);
-        let mapped = self.hints.mapped(endpoint, now);
+        let host = self.host_of(endpoint.zone, &endpoint.inside);
+        let support = self.hints.support(host, now);
+        let mapped = self.hints.mapped(host, endpoint, now);
         mapped.into_iter().chain(support).collect()
     }
 }

@@ -74,7 +74,8 @@ impl Engine {
         let (domain, owner) = self.knowledge.names.owner(name)?;
         let sighting = Sighting::new(packet.now, packet.number, bytes, name, asked);
         let key = &packet.key;
-        self.names.saw(key.zone, &key.inside, owner, sighting);
+        let host = self.host_of(key.zone, &key.inside);
+        self.names.saw(host, owner, sighting);
         Some((domain.len() as u32, owner))
     }
 
@@ -128,7 +129,7 @@ impl Engine {
             asked.bytes.clone(),
             says,
         );
-        match self.names.told(key.zone, &key.inside, now) {
+        match self.names.told(self.host_of(key.zone, &key.inside), now) {
             Told::Skype(name) => {
                 let seen = name.beside(Evidence::new("name-seen", NAME_BITS), "Skype");
                 self.is_skype(packet, Class::Other, vec![shown, seen], events)
@@ -159,12 +160,13 @@ impl Engine {
         if marks.is_empty() && !self.late.has_marks(key) {
             return Answer::default();
         }
+        let host = self.host_of(key.zone, &key.inside);
         let media = self.late.media(key, now);
         for mark in marks {
             media.mark(mark.kind, packet.number, mark.place.clone());
         }
         let shown = media.evidence();
-        let evidence = match (self.names.told(key.zone, &key.inside, now), media.marks()) {
+        let evidence = match (self.names.told(host, now), media.marks()) {
             (_, 0) | (Told::Nothing, 1) => return Answer::default(),
             (Told::Skype(name), _) => {
                 let seen = name.beside(Evidence::new("name-seen", NAME_BITS), "Skype");

@@ -88,7 +88,9 @@ impl Engine {
             ..key.endpoint()
         };
         let known = udp.listener().is_some() && self.endpoints.finding(&udp).is_some();
-        let spoken = self.endpoints.speaking(&(key.zone, key.inside));
+        let spoken = self
+            .endpoints
+            .speaking(&self.host_of(key.zone, &key.inside));
         if !known && (sure || spoken.is_some()) {
             self.listeners
                 .answered(&key.endpoint(), now, &key.outside, sure);
@@ -102,7 +104,8 @@ impl Engine {
                 events.push(Event::NotListening(endpoint));
                 continue;
             }
-            let speaking = self.endpoints.speaking(&(endpoint.zone, endpoint.inside));
+            let host = self.host_of(endpoint.zone, &endpoint.inside);
+            let speaking = self.endpoints.speaking(&host);
             let known = speaking.and_then(|udp| self.endpoints.finding(&udp));
             let says = format!(
                 "connections to TCP port {} were answered as Skype answers",

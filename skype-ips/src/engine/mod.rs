@@ -4,6 +4,7 @@
 //! One engine per shard of inside hosts; nothing here is shared between shards. What counts as
 //! evidence is in [`crate::detect`], what is remembered in [`crate::hosts`].
 
+mod forget;
 mod hints;
 mod late;
 mod listening;
@@ -17,11 +18,12 @@ pub mod view;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
 use skype_ips_common::layout::{EndpointKey, FlowKey, TCP, UDP, Verdict, kind};
 
 use crate::detect::knowledge::Knowledge;
 pub use crate::detect::{Citation, Evidence};
-use crate::hosts::endpoints::Endpoints;
+use crate::hosts::endpoints::{Endpoints, Host};
 use crate::hosts::flows::Flows;
 use crate::hosts::hints::HostHints;
 use crate::hosts::late::LateFlows;
@@ -32,7 +34,8 @@ use crate::hosts::relays::Relays;
 use crate::hosts::services::Services;
 use crate::hosts::traffic::Traffics;
 use crate::hosts::watches::Watches;
-use crate::policy::{Class, Confidence, Role};
+use crate::policy::{Class, Confidence, HostRule, Role};
+use crate::recent::Recent;
 
 /// Looks at the counters of what is watched are this far apart, nanoseconds: about half a second, and no
 /// multiple of the time between two packets of voice, or each look would find the same packet under
@@ -61,6 +64,8 @@ pub struct Settings {
     pub max_endpoints: usize,
     /// What the detection packs say.
     pub knowledge: Arc<Knowledge>,
+    /// What one host is, and how long it may be silent.
+    pub hosts: HostRule,
 }
 
 impl Default for Settings {
@@ -70,6 +75,7 @@ impl Default for Settings {
             max_flows: 65_536,
             max_endpoints: 65_536,
             knowledge: Arc::default(),
+            hosts: HostRule::default(),
         }
     }
 }
@@ -186,6 +192,8 @@ pub enum Event {
     Unknown(FlowKey),
     /// An endpoint has been silent for so long that it may be somebody else's now.
     Forgotten(EndpointKey),
+    /// Nothing of these hosts is known any more: what is written of their flows is void.
+    HostsForgotten(FxHashSet<Host>),
 }
 
 /// What to do with the packet just judged.
@@ -217,16 +225,22 @@ pub struct Engine {
     relays: Relays<Finding>,
     services: Services,
     listeners: Listeners,
+    /// Hosts that have sent something of Skype, if silence is to end what is known of them.
+    sending: Recent<Host, ()>,
+    most_hosts: usize,
+    rule: HostRule,
     knowledge: Arc<Knowledge>,
 }
 
 impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(settings: Settings) -> Self {
+        let mut endpoints = Endpoints::new(settings.max_endpoints);
+        endpoints.set_rule(settings.hosts);
         Self {
             public_addresses: ipv4(settings.public_addresses),
             own_addresses: Vec::new(),
-            endpoints: Endpoints::new(settings.max_endpoints),
+            endpoints,
             flows: Flows::new(settings.max_flows),
             traffic: Traffics::new(settings.max_flows / 4),
             openings: Openings::default(),
@@ -237,6 +251,9 @@ impl Engine {
             relays: Relays::default(),
             services: Services::default(),
             listeners: Listeners::default(),
+            sending: Recent::default(),
+            most_hosts: settings.max_endpoints.max(1),
+            rule: settings.hosts,
             knowledge: settings.knowledge,
         }
     }
@@ -250,6 +267,7 @@ impl Engine {
         };
         if answer.finding.is_some() {
             self.watches.came_up(&packet.key, packet.now, packet.number);
+            self.is_heard(packet);
         }
         answer
     }
@@ -263,16 +281,19 @@ impl Engine {
     /// each [`TICK`], after [`Engine::counters`].
     pub fn tick(&mut self, now: u64, events: &mut Vec<Event>) {
         self.look_around(now, events);
-        while let Some(endpoint) = self.endpoints.expire(now) {
+        self.forget_silent(now, events);
+        let life = self.endpoint_life();
+        while let Some(endpoint) = self.endpoints.expire(now, life) {
             self.services.forget(&endpoint);
             listening::forgotten(endpoint, events);
         }
         self.flows.expire(now);
         self.traffic.expire(now);
         self.openings.expire(now);
-        self.hints.expire(now);
+        let longest = self.longest_life();
+        self.hints.expire(now, longest);
         self.late.expire(now);
-        self.names.expire(now);
+        self.names.expire(now, longest);
     }
 
     /// The flow of a packet is Skype, if the evidence suffices: remembers it where flows of its

@@ -56,6 +56,7 @@ impl Engine {
             self.watches.forget(key);
             return;
         };
+        self.is_counted(now, key, state.packets[OUTBOUND]);
         let Some(watched) = self.watches.look(key, now, state) else {
             return;
         };
@@ -107,7 +108,10 @@ impl Engine {
             return Some(endpoint);
         }
         let web = key.protocol == TCP && matches!(key.inside_port, 80 | 443);
-        web.then(|| self.endpoints.speaking(&(key.zone, key.inside)))?
+        web.then(|| {
+            self.endpoints
+                .speaking(&self.host_of(key.zone, &key.inside))
+        })?
     }
 
     /// What a connection that was just found is: served, if its endpoint serves others.
@@ -296,14 +300,14 @@ impl Engine {
                 })
             })
             .collect();
-        candidates.sort_unstable_by_key(|one| (one.key.zone, one.key.inside, one.since, *one.key));
+        let host = |one: &Candidate<'_>| self.host_of(one.key.zone, &one.key.inside);
+        candidates.sort_unstable_by_key(|one| (host(one), one.since, *one.key));
         let mut pairs = Vec::new();
         let mut compared = 0;
         for (place, one) in candidates.iter().enumerate() {
-            let near = candidates[place + 1..].iter().take_while(|other| {
-                (other.key.zone, other.key.inside) == (one.key.zone, one.key.inside)
-                    && other.since - one.since <= START
-            });
+            let near = candidates[place + 1..]
+                .iter()
+                .take_while(|other| host(other) == host(one) && other.since - one.since <= START);
             for other in near.filter(|other| other.key.outside != one.key.outside) {
                 if compared == MOST_PAIRS {
                     break;

@@ -192,7 +192,8 @@ impl Engine {
         }
         let direction = if packet.outbound { OUTBOUND } else { INBOUND };
         self.note(packet, false);
-        let support = self.connection_hints((key.zone, key.inside), now);
+        let host = self.host_of(key.zone, &key.inside);
+        let support = self.connection_hints(host, now);
         let acquainted = self.flows.acquainted(key);
         let program = self.endpoints.spoken(key.zone, &key.inside);
         let roomy = self.flows.has_room_for_hellos();
@@ -227,7 +228,6 @@ impl Engine {
             }
             (Post::Mapping(request), number) => {
                 opening.close();
-                let host = (key.zone, key.inside);
                 self.hints.maps(host, now, request, number);
                 return Answer::default();
             }
@@ -251,7 +251,7 @@ impl Engine {
         };
         if let Some(name) = &name {
             let sighting = Sighting::of(name, now);
-            self.names.saw(key.zone, &key.inside, name.owner, sighting);
+            self.names.saw(host, name.owner, sighting);
         }
         match judgement {
             Judgement::Proved(kind, evidence) => {

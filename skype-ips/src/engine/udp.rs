@@ -36,7 +36,8 @@ impl Engine {
                 && let Some(finding) = client(Class::Signaling, &evidence)
             {
                 if !evidence.iter().any(|one| one.name == PORT_MAPPING) {
-                    evidence.extend(self.hints.mapped(&endpoint, packet.now));
+                    let host = self.host_of(endpoint.zone, &endpoint.inside);
+                    evidence.extend(self.hints.mapped(host, &endpoint, packet.now));
                 }
                 self.endpoints.prove(&endpoint, finding, packet.now);
                 events.push(Event::Found {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
-use skype_ips_common::layout::{Address, EndpointKey, FlowKey, UDP};
+use skype_ips_common::layout::{EndpointKey, FlowKey, UDP};
 
-use super::{Engine, Event, Finding, listening};
+use super::{Engine, Finding};
 use crate::detect::path::MediaPath;
 use crate::policy::{Class, Confidence, Role, from_mapped};
 
@@ -216,45 +216,6 @@ impl Engine {
     /// What a flow is known to be, as the gate's tables have it.
     pub fn known(&self, key: &FlowKey) -> Option<(Finding, u32)> {
         Some((self.finding(key)?, self.relays.session(key)))
-    }
-
-    /// Forgets everything about a host, whose address may be somebody else's by now.
-    pub fn forget(&mut self, zone: u16, host: &Address, events: &mut Vec<Event>) {
-        let of_host = |key: &&EndpointKey| (key.zone, &key.inside) == (zone, host);
-        let endpoints = self.endpoints.proved().map(|(key, _)| key).filter(of_host);
-        let endpoints: Vec<_> = endpoints.copied().collect();
-        for endpoint in endpoints {
-            self.endpoints.forget(&endpoint);
-            self.services.forget(&endpoint);
-            listening::forgotten(endpoint, events);
-        }
-        let ports = self
-            .listeners
-            .listening()
-            .map(|(key, _)| key)
-            .filter(of_host);
-        let ports: Vec<_> = ports.copied().collect();
-        for port in ports {
-            self.listeners.forget(&port);
-            events.push(Event::NotListening(port));
-        }
-        let watched = self.watches.iter().map(|(key, _)| key);
-        let found = self.flows.all_found().map(|(key, _)| key);
-        let legs = self.relays.iter().map(|(key, _)| key);
-        let flows = watched.chain(found).chain(legs);
-        let flows = flows.filter(|key| (key.zone, &key.inside) == (zone, host));
-        let mut flows: Vec<_> = flows.copied().collect();
-        flows.sort_unstable();
-        flows.dedup();
-        for flow in flows {
-            self.watches.forget(&flow);
-            self.flows.forget(&flow);
-            self.relays.remove(&flow);
-            self.traffic.forget(&flow);
-            self.openings.forget(&flow);
-            events.push(Event::Unknown(flow));
-        }
-        self.hints.forget(&(zone, *host));
     }
 }
 

@@ -15,6 +15,7 @@ mod events;
 mod exemptions;
 mod gate;
 mod in_force;
+mod neighbours;
 mod proxies;
 mod reload;
 mod requests;
@@ -269,6 +270,7 @@ async fn serve(
     gateway.say_what_was_chosen(instead);
     let server = crate::control::serve(&run_dir.socket(), gateway.clone())
         .map_err(io("open the control socket"))?;
+    let neighbours = tokio::spawn(neighbours::follow(gateway.clone()));
     gateway.announce("ready");
     let in_force = gateway.shared.in_force();
     let mode = in_force.standing.mode();
@@ -297,6 +299,7 @@ async fn serve(
             _ = tick.tick() => if let Err(error) = gateway.tick() { break Err(error) },
         }
     };
+    neighbours.abort();
     server.abort();
     gateway.stop();
     gateway.announce("stopped");

@@ -1,13 +1,16 @@
 //! Questions of the control side to the shards, which answer between packets.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 use skype_ips_common::layout::{Address, FlowKey, FlowState, Verdict};
 use tokio::sync::oneshot;
 
 use crate::engine::view::{FlowView, HostView};
+use crate::hosts::endpoints::Host;
 use crate::policy::Action;
 
 /// Longest wait for a shard: it looks up from its queue twenty times a second.
@@ -64,7 +67,10 @@ pub(super) enum Request {
     Hosts(Page, oneshot::Sender<Part<HostView>>),
     Flows(Page, oneshot::Sender<Part<KnownFlow>>),
     Trace(FlowKey, oneshot::Sender<Traced>),
-    Forget(u16, Address, oneshot::Sender<usize>),
+    Forget(
+        Arc<FxHashSet<Host>>,
+        oneshot::Sender<FxHashMap<Host, usize>>,
+    ),
 }
 
 /// A shard's end.

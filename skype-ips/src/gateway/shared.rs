@@ -112,6 +112,7 @@ impl Shared {
         Settings {
             public_addresses: self.public_addresses.clone(),
             knowledge: self.knowledge.clone(),
+            hosts: self.in_force().standing.set().hosts,
             ..engine_settings(self.counters.len() as u8)
         }
     }

@@ -1,7 +1,9 @@
 //! Hosts and flows as the control side shows them: what the shards know, with what the policies say.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 use skype_ips_common::layout::{FlowKey, FlowState, Met, TCP, Verdict, kind};
@@ -10,6 +12,7 @@ use super::audit::Outcome;
 use super::requests::{KnownFlow, Page, Part, Request, Silent, Traced, page};
 use super::{Gateway, clock, lock};
 use crate::engine::view::HostView;
+use crate::hosts::endpoints::Host;
 use crate::policy::{Asked, Class, Confidence, Explanation, Role, to_mapped};
 use crate::telemetry::eve::protocol_name;
 use crate::telemetry::{Who, timestamp};
@@ -98,18 +101,30 @@ impl Gateway {
     ) -> Result<usize, Silent> {
         let mut change = self.change("forget", who, reason);
         change.host = Some(host.to_string());
-        let mut count = 0;
-        for zone in self.zones() {
-            let address = to_mapped(host);
-            let counts = self
-                .requests
-                .all(|reply| Request::Forget(zone, address, reply))
-                .await?;
-            count += counts.iter().sum::<usize>();
-        }
+        let address = to_mapped(host);
+        let hosts = self.zones().into_iter().map(|zone| (zone, address));
+        let known = self.forget_hosts(hosts.collect()).await?;
+        let count = known.values().sum::<usize>();
         let detail = format!("{count} things were known of it");
         self.audit(change, Outcome::Done, detail);
         Ok(count)
+    }
+
+    /// Forgets what was learned of hosts; how many things were known of which.
+    pub(super) async fn forget_hosts(
+        &self,
+        hosts: FxHashSet<Host>,
+    ) -> Result<FxHashMap<Host, usize>, Silent> {
+        let hosts = Arc::new(hosts);
+        let counts = self
+            .requests
+            .all(|reply| Request::Forget(hosts.clone(), reply))
+            .await?;
+        let mut known = FxHashMap::default();
+        for (host, count) in counts.into_iter().flatten() {
+            *known.entry(host).or_default() += count;
+        }
+        Ok(known)
     }
 
     fn zones(&self) -> Vec<u16> {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use skype_ips_common::layout::{Address, EndpointKey};
 
 use crate::detect::generator::{FAR, Generator};
+use crate::policy::HostRule;
 use crate::recent::Recent;
 
 const SECOND: u64 = 1_000_000_000;
@@ -68,15 +69,12 @@ pub struct Endpoints<F> {
     proved: Recent<EndpointKey, Proved<F>>,
     /// The endpoint of each host that was proved or passed a test last.
     speaking: Recent<Host, EndpointKey>,
+    rule: HostRule,
     most: usize,
 }
 
 /// A host: zone and inside address.
 pub type Host = (u16, Address);
-
-fn host(key: &EndpointKey) -> Host {
-    (key.zone, key.inside)
-}
 
 impl<F: Copy> Endpoints<F> {
     /// Room for `most` endpoints, at least one.
@@ -85,6 +83,7 @@ impl<F: Copy> Endpoints<F> {
             candidates: Recent::default(),
             proved: Recent::default(),
             speaking: Recent::default(),
+            rule: HostRule::default(),
             most: most.max(1),
         }
     }
@@ -111,10 +110,15 @@ impl<F: Copy> Endpoints<F> {
         self.proved.get(key).map(|_| *key)
     }
 
-    /// Forgets an endpoint; whether it was proved.
-    pub fn forget(&mut self, key: &EndpointKey) -> bool {
-        self.candidates.remove(key);
-        self.proved.remove(key).is_some()
+    /// Forgets such endpoints; which of them were proved.
+    pub fn forget_where(&mut self, gone: impl Fn(&EndpointKey) -> bool) -> Vec<EndpointKey> {
+        self.candidates.remove_where(&gone);
+        self.proved.remove_where(gone)
+    }
+
+    /// Says what one host is.
+    pub fn set_rule(&mut self, rule: HostRule) {
+        self.rule = rule;
     }
 
     /// The states that a proved endpoint sent.
@@ -130,12 +134,13 @@ impl<F: Copy> Endpoints<F> {
     }
 
     fn speaks(&mut self, key: &EndpointKey, now: u64) {
-        *self.speaking.entry_or(&host(key), now, self.most, || *key) = *key;
+        let host = (key.zone, self.rule.of(&key.inside));
+        *self.speaking.entry_or(&host, now, self.most, || *key) = *key;
     }
 
     /// The states that a host's Skype sent last, on whatever port.
     pub fn spoken(&self, zone: u16, inside: &Address) -> Option<&Generator> {
-        let key = self.speaking.get(&(zone, *inside))?;
+        let key = self.speaking.get(&(zone, self.rule.of(inside)))?;
         Some(&self.proved.get(key)?.generator)
     }
 
@@ -178,11 +183,12 @@ impl<F: Copy> Endpoints<F> {
         self.speaks(key, now);
     }
 
-    /// Forgets what was silent for too long; gives the next proved one that was, until `None`.
-    pub fn expire(&mut self, now: u64) -> Option<EndpointKey> {
+    /// Forgets what was silent for too long, a proved one after `life` nanoseconds; gives the next of
+    /// those, until `None`.
+    pub fn expire(&mut self, now: u64, life: u64) -> Option<EndpointKey> {
         let before = now.saturating_sub(CANDIDATE_LIFE);
         while self.candidates.pop_older_than(before).is_some() {}
-        let before = now.saturating_sub(PROVED_LIFE);
+        let before = now.saturating_sub(life);
         while self.speaking.pop_older_than(before).is_some() {}
         self.proved.pop_older_than(before).map(|(key, _)| key)
     }
@@ -219,8 +225,8 @@ mod tests {
         let mut endpoints = Endpoints::new(9);
         endpoints.prove(&key(1), (), 0);
         endpoints.hit(&key(1), 5);
-        assert_eq!(endpoints.expire(PROVED_LIFE + 5), None);
-        assert_eq!(endpoints.expire(PROVED_LIFE + 6), Some(key(1)));
+        assert_eq!(endpoints.expire(PROVED_LIFE + 5, PROVED_LIFE), None);
+        assert_eq!(endpoints.expire(PROVED_LIFE + 6, PROVED_LIFE), Some(key(1)));
         assert_eq!(endpoints.finding(&key(1)), None);
     }
 

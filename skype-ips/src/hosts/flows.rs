@@ -179,6 +179,21 @@ impl<F: Copy> Flows<F> {
         self.acquainted.remove(&pair(key));
     }
 
+    /// Forgets such flows, and who is acquainted by them; which of them were found.
+    pub fn forget_where(&mut self, gone: impl Fn(&FlowKey) -> bool) -> Vec<FlowKey> {
+        self.udp.remove_where(&gone);
+        self.tcp.remove_where(&gone);
+        let found = self.found.remove_where(&gone);
+        let ends = |(zone, inside, outside): &Pair| FlowKey {
+            zone: *zone,
+            inside: *inside,
+            outside: *outside,
+            ..FlowKey::default()
+        };
+        self.acquainted.remove_where(|pair| gone(&ends(pair)));
+        found
+    }
+
     /// Whether another TCP flow between the two hosts was found lately.
     pub fn acquainted(&self, key: &FlowKey) -> bool {
         self.acquainted.get(&pair(key)).is_some()

@@ -197,8 +197,8 @@ impl HostHints {
     }
 
     /// `port-mapping`: the host has mapped the port of this endpoint.
-    pub fn mapped(&self, endpoint: &EndpointKey, now: u64) -> Option<Evidence> {
-        let hints = self.hosts.get(&(endpoint.zone, endpoint.inside))?;
+    pub fn mapped(&self, host: Host, endpoint: &EndpointKey, now: u64) -> Option<Evidence> {
+        let hints = self.hosts.get(&host)?;
         let fits = |one: &&Mapping| {
             (one.request.protocol, one.request.port) == (endpoint.protocol, endpoint.port)
                 && one.until >= now
@@ -255,9 +255,9 @@ impl HostHints {
         support
     }
 
-    /// Forgets what was silent for too long.
-    pub fn expire(&mut self, now: u64) {
-        let before = now.saturating_sub(LIFE);
+    /// Forgets what was silent for too long, `longest` nanoseconds at the most.
+    pub fn expire(&mut self, now: u64, longest: u64) {
+        let before = now.saturating_sub(LIFE.min(longest));
         while self.hosts.pop_older_than(before).is_some() {}
     }
 }

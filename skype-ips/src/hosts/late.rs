@@ -134,6 +134,14 @@ impl<F: Copy> LateFlows<F> {
         self.openings.remove(key);
     }
 
+    /// Forgets such flows; of which something was known.
+    pub fn forget_where(&mut self, gone: impl Fn(&FlowKey) -> bool) -> Vec<FlowKey> {
+        self.openings.remove_where(&gone);
+        let mut known = self.media.remove_where(&gone);
+        known.extend(self.found.remove_where(gone));
+        known
+    }
+
     /// Forgets what was silent for too long.
     pub fn expire(&mut self, now: u64) {
         let before = now.saturating_sub(OPEN_LIFE);

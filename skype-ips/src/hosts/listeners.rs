@@ -81,11 +81,12 @@ impl Listeners {
         ports.filter_map(|(key, port)| Some((key, port.since?)))
     }
 
-    /// Forgets a port; whether Skype listened there.
-    pub fn forget(&mut self, key: &EndpointKey) -> bool {
-        self.ports
-            .remove(key)
-            .is_some_and(|port| port.since.is_some())
+    /// Forgets such ports; on which of them Skype listened.
+    pub fn forget_where(&mut self, gone: impl Fn(&EndpointKey) -> bool) -> Vec<EndpointKey> {
+        let listening = self.listening().map(|(key, _)| *key);
+        let listening = listening.filter(|key| gone(key)).collect();
+        self.ports.remove_where(gone);
+        listening
     }
 }
 

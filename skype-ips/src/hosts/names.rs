@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use skype_ips_common::layout::Address;
-
+use super::endpoints::Host;
 use crate::detect::Evidence;
 use crate::detect::asked::Asked;
 use crate::detect::names::Owner;
@@ -83,9 +82,6 @@ pub enum Told<'a> {
     Both(&'a Sighting, &'a Sighting),
 }
 
-/// Zone and inside address.
-type Host = (u16, Address);
-
 /// Hosts in bounded memory: who was seen asking longest ago goes first.
 #[derive(Debug)]
 pub struct NamesSeen {
@@ -103,11 +99,10 @@ impl NamesSeen {
     }
 
     /// Remembers a name; one that both or others use says nothing.
-    pub fn saw(&mut self, zone: u16, inside: &Address, owner: Owner, sighting: Sighting) {
+    pub fn saw(&mut self, host: Host, owner: Owner, sighting: Sighting) {
         if !matches!(owner, Owner::Skype | Owner::Teams) {
             return;
         }
-        let host = (zone, *inside);
         let hosts = &mut self.hosts;
         let last = hosts.entry_or(&host, sighting.at, self.most, Last::default);
         let place = if owner == Owner::Skype {
@@ -120,8 +115,8 @@ impl NamesSeen {
 
     /// What the names that a host asked for in the last ten minutes say; against Skype those of
     /// Teams in the last twelve hours do.
-    pub fn told(&self, zone: u16, inside: &Address, now: u64) -> Told<'_> {
-        let Some(last) = self.hosts.get(&(zone, *inside)) else {
+    pub fn told(&self, host: Host, now: u64) -> Told<'_> {
+        let Some(last) = self.hosts.get(&host) else {
             return Told::Nothing;
         };
         let age = |sighting: &Sighting| now.saturating_sub(sighting.at);
@@ -135,9 +130,14 @@ impl NamesSeen {
         }
     }
 
-    /// Forgets what tells nothing any more.
-    pub fn expire(&mut self, now: u64) {
-        let before = now.saturating_sub(TEAMS_LIFE);
+    /// Forgets a host.
+    pub fn forget(&mut self, host: &Host) {
+        self.hosts.remove(host);
+    }
+
+    /// Forgets what tells nothing any more, and names that are older than `longest`, nanoseconds.
+    pub fn expire(&mut self, now: u64, longest: u64) {
+        let before = now.saturating_sub(TEAMS_LIFE.min(longest));
         while self.hosts.pop_older_than(before).is_some() {}
     }
 }
@@ -146,7 +146,7 @@ impl NamesSeen {
 mod tests {
     use super::*;
 
-    const HOST: Address = [7; 16];
+    const HOST: skype_ips_common::layout::Address = [7; 16];
 
     fn at(at: u64) -> Sighting {
         Sighting {
@@ -161,35 +161,35 @@ mod tests {
     #[test]
     fn only_names_of_the_last_ten_minutes_tell() {
         let mut names = NamesSeen::new(9);
-        names.saw(0, &HOST, Owner::Shared, at(1));
-        names.saw(0, &HOST, Owner::Either, at(1));
-        assert_eq!(names.told(0, &HOST, 1), Told::Nothing);
-        names.saw(0, &HOST, Owner::Skype, at(1));
-        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 1), Told::Skype(&at(1)));
-        assert_eq!(names.told(1, &HOST, SEEN_LIFE + 1), Told::Nothing);
-        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 2), Told::Nothing);
+        names.saw((0, HOST), Owner::Shared, at(1));
+        names.saw((0, HOST), Owner::Either, at(1));
+        assert_eq!(names.told((0, HOST), 1), Told::Nothing);
+        names.saw((0, HOST), Owner::Skype, at(1));
+        assert_eq!(names.told((0, HOST), SEEN_LIFE + 1), Told::Skype(&at(1)));
+        assert_eq!(names.told((1, HOST), SEEN_LIFE + 1), Told::Nothing);
+        assert_eq!(names.told((0, HOST), SEEN_LIFE + 2), Told::Nothing);
     }
 
     #[test]
     fn a_name_of_teams_speaks_against_skype_for_hours() {
         let mut names = NamesSeen::new(9);
-        names.saw(0, &HOST, Owner::Teams, at(1));
-        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 1), Told::Teams(&at(1)));
-        assert_eq!(names.told(0, &HOST, SEEN_LIFE + 2), Told::Nothing);
+        names.saw((0, HOST), Owner::Teams, at(1));
+        assert_eq!(names.told((0, HOST), SEEN_LIFE + 1), Told::Teams(&at(1)));
+        assert_eq!(names.told((0, HOST), SEEN_LIFE + 2), Told::Nothing);
         let later = TEAMS_LIFE + 1;
-        names.expire(later);
-        names.saw(0, &HOST, Owner::Skype, at(later));
-        assert_eq!(names.told(0, &HOST, later), Told::Both(&at(later), &at(1)));
-        assert_eq!(names.told(0, &HOST, later + 1), Told::Skype(&at(later)));
+        names.expire(later, u64::MAX);
+        names.saw((0, HOST), Owner::Skype, at(later));
+        assert_eq!(names.told((0, HOST), later), Told::Both(&at(later), &at(1)));
+        assert_eq!(names.told((0, HOST), later + 1), Told::Skype(&at(later)));
     }
 
     #[test]
     fn who_asked_longest_ago_makes_room() {
         let mut names = NamesSeen::new(2);
         for (host, time) in [(1, 1), (2, 2), (1, 3), (3, 4)] {
-            names.saw(0, &[host; 16], Owner::Skype, at(time));
+            names.saw((0, [host; 16]), Owner::Skype, at(time));
         }
-        assert_eq!(names.told(0, &[2; 16], 4), Told::Nothing);
-        assert_eq!(names.told(0, &[1; 16], 4), Told::Skype(&at(3)));
+        assert_eq!(names.told((0, [2; 16]), 4), Told::Nothing);
+        assert_eq!(names.told((0, [1; 16]), 4), Told::Skype(&at(3)));
     }
 }

@@ -48,9 +48,9 @@ impl Openings {
         })
     }
 
-    /// Forgets a flow.
-    pub fn forget(&mut self, key: &FlowKey) {
-        self.flows.remove(key);
+    /// Forgets flows.
+    pub fn forget_where(&mut self, gone: impl Fn(&FlowKey) -> bool) {
+        self.flows.remove_where(gone);
     }
 
     /// Forgets what was silent for too long.

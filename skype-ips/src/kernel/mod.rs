@@ -13,6 +13,8 @@ mod hooks;
 #[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
+mod neighbours;
+#[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
 pub mod reset;
@@ -32,6 +34,8 @@ pub use firewall::{
 pub use hooks::{AttachError, Attachment, attach, attached, has_tcx, remove_filters};
 #[cfg(target_os = "linux")]
 pub use link::{Link, LinkError};
+#[cfg(target_os = "linux")]
+pub use neighbours::{Mac, Moved, Neighbours};
 #[cfg(target_os = "linux")]
 pub use queue::{
     KernelQueue, Queue, QueueError, QueueStatistics, QueueVerdict, QueuedPacket,

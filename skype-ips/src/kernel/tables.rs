@@ -159,22 +159,19 @@ impl Tables for MemoryTables {
     ) -> bool {
         let mut whole = self.bucket(key);
         let mut own = part.map(|part| self.bucket(part));
-        let debt = whole.full_at.saturating_sub(now);
-        let held = own.map_or(0, |own| share::held(own.held, own.full_at, debt, now));
-        let filled = bucket::admit(whole.full_at, now, bytes, segments, budget)
-            .filter(|filled| share::leaves_room(held, *filled, now, budget) || own.is_none());
-        if let Some(full_at) = filled {
-            whole.full_at = full_at;
+        let held = own.map(|own| (own.held, own.full_at));
+        let charged = share::admit(whole.full_at, held, now, bytes, segments, budget);
+        if let Some(charged) = charged {
+            whole.full_at = charged.full_at;
             if let Some(own) = &mut own {
-                own.held = held.saturating_add(bucket::cost(bytes, budget));
-                own.full_at = now;
+                (own.held, own.full_at) = (charged.held, now);
             }
         }
         for (key, state) in [(Some(key), Some(whole)), (part, own)] {
             let Some((key, mut state)) = key.zip(state) else {
                 continue;
             };
-            match filled {
+            match charged {
                 Some(_) => state.passed += u64::from(bytes),
                 None => state.refused += u64::from(bytes),
             }
@@ -182,7 +179,7 @@ impl Tables for MemoryTables {
                 *kept = state;
             }
         }
-        filled.is_some()
+        charged.is_some()
     }
 
     fn refund(

@@ -35,16 +35,18 @@ impl PolicySet {
                 .collect(),
             ..Compiled::default()
         };
-        let mut subnets = Subnets::default();
+        let (mut subnets, mut names) = (Numbers::default(), Numbers::default());
         for (index, policy) in (0u16..).zip(&self.policies) {
             let rules = policy.layers(open.of(usize::from(index)));
             let flags = compiled.restrictions(index, &rules);
+            let name = names.number(&policy.name);
             for place in self.places(policy) {
                 for net in &policy.subnets {
                     let entry = PolicyEntry {
                         index,
-                        flags,
-                        subnet: subnets.number(&policy.name, *net),
+                        flags: flags | self.hosts.flags(net),
+                        subnet: subnets.number(&format!("{} {net}", policy.name)),
+                        name,
                     };
                     compiled.cover(place, *net, entry);
                 }
@@ -310,24 +312,24 @@ const LET_ALONE: PolicyEntry = PolicyEntry {
     index: EXEMPT,
     flags: 0,
     subnet: 0,
+    name: 0,
 };
 
-/// Numbers of policies' prefixes, which stay the same as long as both are written the same.
+/// Numbers of policies and of their prefixes, which stay the same as long as they are written the same.
 #[derive(Debug, Default)]
-struct Subnets {
-    taken: FxHashMap<u32, (String, IpNet)>,
+struct Numbers {
+    taken: FxHashMap<u32, String>,
 }
 
-impl Subnets {
-    fn number(&mut self, policy: &str, net: IpNet) -> u32 {
-        let mut number = crc32fast::hash(format!("{policy} {net}").as_bytes());
+impl Numbers {
+    fn number(&mut self, written: &str) -> u32 {
+        let mut number = crc32fast::hash(written.as_bytes());
         loop {
             let taken = self.taken.entry(number);
-            let (name, known) = taken.or_insert_with(|| (policy.to_owned(), net));
-            if name == policy && *known == net {
+            if taken.or_insert_with(|| written.to_owned()) == written {
                 return number;
             }
-            // Two prefixes with one number would share their budgets.
+            // Two with one number would share their budgets.
             number = number.wrapping_add(1);
         }
     }

@@ -5,6 +5,7 @@ mod compiled;
 mod config;
 mod explain;
 mod gateway;
+mod host;
 mod model;
 mod places;
 mod read;
@@ -26,6 +27,7 @@ pub use explain::{
     WindowState,
 };
 pub use gateway::{Failure, Gateway, Interface, Queues};
+pub use host::HostRule;
 pub use model::{MAX_PREFIXES, Open, Policy, PolicySet, from_mapped, mapped_prefix, to_mapped};
 pub use places::{Places, PolicyPlaces, RulePlaces, SubnetPlace, WindowPlaces};
 pub use read::{Pack, Snapshot, load, parse, reference, restore};

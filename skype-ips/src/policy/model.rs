@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use skype_ips_common::layout::{Address, MAPPED_PREFIX};
 
 use super::budget::Budget;
+use super::host::HostRule;
 use super::rule::Rules;
 use super::vocabulary::{Confidence, Mode};
 use super::window::Window;
@@ -103,6 +104,8 @@ pub struct PolicySet {
     pub zone: Option<TimeZone>,
     /// Of each policy, where its windows' hours hold.
     pub zones: Vec<Option<TimeZone>>,
+    /// What one host is, and when what was learned of it ends.
+    pub hosts: HostRule,
 }
 
 /// Which windows are open: what a compiled policy depends on besides the configuration.

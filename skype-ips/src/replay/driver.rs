@@ -129,6 +129,7 @@ impl Driver {
             work: Work::default(),
             engine: Engine::new(Settings {
                 knowledge: config.knowledge.clone(),
+                hosts: config.policies.hosts,
                 ..settings
             }),
             events: Vec::new(),

@@ -5,6 +5,7 @@ mod both;
 mod citations;
 mod endpoints;
 mod flows;
+mod hosts;
 mod late;
 mod memory;
 mod names;

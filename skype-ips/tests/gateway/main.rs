@@ -12,6 +12,7 @@ mod daemon;
 mod failures;
 mod listening_port;
 mod media;
+mod neighbours;
 mod net;
 mod paths;
 mod refusals;

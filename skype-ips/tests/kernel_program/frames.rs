@@ -1,5 +1,7 @@
 //! Frames, the flow that they belong to, and what can be known of it.
 
+use std::net::Ipv6Addr;
+
 use skype_ips_common::layout::{FlowKey, TCP, UDP, Verdict, kind, mapped};
 
 /// An Ethernet frame with VLAN tags around a UDP datagram.
@@ -67,6 +69,24 @@ pub(crate) fn udp(
     body.extend([0, 0]);
     body.extend(payload);
     ipv4(UDP, source, destination, &body)
+}
+
+/// A UDP packet of IPv6.
+pub(crate) fn udp_v6(
+    (source, source_port): (Ipv6Addr, u16),
+    (destination, port): (Ipv6Addr, u16),
+    payload: &[u8],
+) -> Vec<u8> {
+    let len = (8 + payload.len() as u16).to_be_bytes();
+    let mut packet = vec![0x60, 0, 0, 0, len[0], len[1], UDP, 64];
+    packet.extend(source.octets());
+    packet.extend(destination.octets());
+    packet.extend(source_port.to_be_bytes());
+    packet.extend(port.to_be_bytes());
+    packet.extend(len);
+    packet.extend([0, 0]);
+    packet.extend(payload);
+    packet
 }
 
 /// A TCP packet with these flags.

@@ -9,6 +9,7 @@ mod captures;
 mod extras;
 mod frames;
 mod gate;
+mod hosts;
 mod places;
 mod queue_share;
 mod restrictions;

@@ -103,3 +103,24 @@ fn no_packet_finds_a_half_filled_policy() {
     assert!(ran > 100, "{ran} packets in 100 changes");
     assert_eq!(passed, 0, "of {ran} packets");
 }
+
+#[test]
+fn the_bucket_of_a_policy_stays_wherever_it_stands_in_the_file() {
+    let other = "[[policy]]\nname = \"first\"\nsubnets = [\"172.16.0.0/12\"]\n";
+    let file = |before: &str| {
+        format!(
+            "version = 1\n[[budget]]\nname = \"b\"\nrate = \"80 bit/s\"\nburst = \"3000 B\"\nscope = \"policy\"\n\
+             {before}[[policy]]\nname = \"p\"\nsubnets = [\"10.0.0.0/8\"]\ndefault = {{ throttle = \"b\" }}\n"
+        )
+    };
+    let Some(mut twins) = Twins::under(&file("")) else {
+        return;
+    };
+    twins.set_verdict(&key(), SKYPE);
+    let frame = udp(INSIDE, OUTSIDE, &[0x80; 1400]);
+    // A host leaves as much room as it takes.
+    assert_eq!(twins.both(&frame, Side::InsideIngress), PASSES);
+    assert_eq!(twins.both(&frame, Side::InsideIngress), Outcome::Drop);
+    twins.set_policy(&file(other));
+    assert_eq!(twins.both(&frame, Side::InsideIngress), Outcome::Drop);
+}

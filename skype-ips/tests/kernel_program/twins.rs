@@ -255,7 +255,10 @@ impl Twins {
                 };
                 (Subject::Flow(*flow), other)
             }
-            Event::Forgotten(_) | Event::NotListening(_) | Event::Unknown(_) => return,
+            Event::Forgotten(_)
+            | Event::NotListening(_)
+            | Event::Unknown(_)
+            | Event::HostsForgotten(_) => return,
         };
         let subject = &subject;
         match subject {

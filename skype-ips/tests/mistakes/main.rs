@@ -68,7 +68,14 @@ const GATEWAY_MISTAKES: &[Mistake] = &[
     ("moed = \"enforce\"", 1, "unknown key `moed`", "`mode`"),
     ("colour = \"blue\"", 1, "unknown key `colour`", "the keys of the file itself are `version`"),
     ("subnets = []", 1, "unknown key `subnets`", "belongs in `[[policy]]`"),
-    ("host-timeout = \"1 h\"", 1, "doesn't enforce it yet", "remove it"),
+    ("detection = {}", 1, "doesn't enforce it yet", "remove it"),
+    ("host-timeout = \"59 s\"", 16, "too short", "at least \"1 min\""),
+    ("host-timeout = \"2 days\"", 16, "`days` for a unit", "ms, s, min, h"),
+    ("host-timeout = \"25 h\"", 16, "too much", "\"24 h\""),
+    ("host-timeout = 60", 16, "a string", "host-timeout = \"30 min\""),
+    ("host-prefix-v6 = 56", 18, "can't be a prefix of 56 bits", "write 128"),
+    ("host-prefix-v6 = -1", 18, "out of range", "write a number"),
+    ("host-prefix-v6 = \"64\"", 18, "a whole number", "host-prefix-v6 = 64"),
     ("timezone = \"Europe/Berln\"", 12, "no time zone `Europe/Berln`", "\"Europe/Berlin\""),
     ("timezone = \"Berlin\"", 12, "no time zone `Berlin`", "\"Europe/Berlin\""),
     ("timezone = \"Middle-earth\"", 12, "no time zone", "timezone = \"Europe/Berlin\""),
@@ -411,4 +418,39 @@ fn a_packs_bootstrap_hosts_are_addresses_with_a_port() {
     let config = parse(&right).expect("it is right");
     let built_in = 7;
     assert_eq!(config.knowledge.bootstrap.len(), built_in + 2);
+}
+
+#[test]
+fn files_that_say_different_things_of_hosts_are_refused_with_both_places() {
+    let policy = |name: &str, subnet: &str, key: &str| {
+        format!("version = 1\n{key}\n[[policy]]\nname = \"{name}\"\nsubnets = [\"{subnet}\"]\n")
+    };
+    for (first, second, column) in [
+        ("host-prefix-v6 = 64", "host-prefix-v6 = 128", 18),
+        ("host-timeout = \"1 h\"", "host-timeout = \"30 min\"", 16),
+    ] {
+        let files = [
+            ("a.toml", &*policy("a", "10.0.0.0/8", first)),
+            ("b.toml", &*policy("b", "172.16.0.0/12", second)),
+            ("same.toml", &*policy("c", "192.168.0.0/16", first)),
+        ];
+        let folder = folder(&files);
+        load(&folder, &["a.toml", "same.toml"]).expect("they agree");
+        let problems = load(&folder, &["a.toml", "b.toml"]).expect_err("they differ");
+        let [problem] = problems.list() else {
+            panic!("{problems}");
+        };
+        let place = |at: &policy::Place| {
+            let name = at
+                .file
+                .file_name()
+                .expect("a file")
+                .to_string_lossy()
+                .into_owned();
+            (name, at.line, at.column)
+        };
+        assert_eq!(place(&problem.at.place), ("b.toml".into(), 2, column));
+        let related = problem.related.as_ref().expect("the other place");
+        assert_eq!(place(&related.at.place), ("a.toml".into(), 2, column));
+    }
 }

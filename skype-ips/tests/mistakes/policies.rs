@@ -76,7 +76,8 @@ const POLICY_MISTAKES: &[Mistake] = &[
     ("window = [{ default = \"drop\", days = [\"monday\"] }]", 39, "no value of `days`", "\"mon\""),
     ("mode = \"Enforce\"", 8, "no value of `mode`", "\"enforce\""),
     ("confidence = \"certain\"", 14, "no value", "\"strong\""),
-    ("host-prefix-v6 = 64", 1, "is part of the policy language", "remove it"),
+    ("host-prefix-v6 = 64", 1, "unknown key `host-prefix-v6`", "top of the file"),
+    ("host-timeout = \"1 h\"", 1, "unknown key `host-timeout`", "top of the file"),
     ("subnet = []", 1, "unknown key `subnet`", "`subnets`"),
     ("hook = \"tc\"", 1, "unknown key `hook`", "top of the file"),
 ];

@@ -1,13 +1,16 @@
 //! What the control side asks, answered between packets.
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use skype_ips_common::gate::Tables as _;
-use skype_ips_common::layout::{Address, FlowKey, TCP, UDP, Verdict, kind};
+use skype_ips_common::layout::{FlowKey, TCP, UDP, Verdict, kind};
 
 use super::Shard;
+use crate::engine::Event;
 use crate::engine::view::{FlowView, HostView};
 use crate::gateway::clock;
 use crate::gateway::gate::Gate;
 use crate::gateway::requests::{KnownFlow, Page, Part, Request, Traced, part};
+use crate::hosts::endpoints::Host;
 use crate::kernel::Queue;
 use crate::policy::{from_mapped, to_mapped};
 
@@ -19,7 +22,7 @@ impl<Q: Queue> Shard<Q> {
                 Request::Hosts(page, reply) => drop(reply.send(self.hosts(page))),
                 Request::Flows(page, reply) => drop(reply.send(self.flows(page))),
                 Request::Trace(key, reply) => drop(reply.send(self.trace(&key))),
-                Request::Forget(zone, host, reply) => drop(reply.send(self.forget(zone, &host))),
+                Request::Forget(hosts, reply) => drop(reply.send(self.forget(&hosts))),
             }
         }
     }
@@ -101,16 +104,24 @@ impl<Q: Queue> Shard<Q> {
         }
     }
 
-    /// Forgets a host; how many things were known of it.
-    fn forget(&mut self, zone: u16, host: &Address) -> usize {
+    /// Forgets hosts; how many things were known of which.
+    fn forget(&mut self, hosts: &FxHashSet<Host>) -> FxHashMap<Host, usize> {
         let mut found = std::mem::take(&mut self.found);
-        self.engine.forget(zone, host, &mut found);
-        let count = found.len();
+        self.engine.forget_hosts(hosts.clone(), &mut found);
+        let mut known = FxHashMap::default();
+        for event in &found {
+            let host = match event {
+                Event::Unknown(flow) => (flow.zone, flow.inside),
+                Event::Forgotten(key) | Event::NotListening(key) => (key.zone, key.inside),
+                _ => continue,
+            };
+            *known.entry(host).or_default() += 1;
+        }
         let now = clock::monotonic();
         for event in found.drain(..) {
             self.apply(event, now);
         }
         self.found = found;
-        count
+        known
     }
 }

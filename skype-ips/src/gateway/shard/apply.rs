@@ -83,6 +83,12 @@ impl<Q: Queue> Shard<Q> {
                 self.known.forget(&flow);
                 self.forget_verdicts([flow]);
             }
+            Event::HostsForgotten(hosts) => {
+                let flows = self
+                    .known
+                    .forget_where(|key| hosts.contains(&(key.zone, key.inside)));
+                self.forget_verdicts(flows);
+            }
             Event::Forgotten(key) | Event::NotListening(key) => {
                 let result = self.gate.remove_endpoint(&key);
                 self.check(result);
@@ -195,6 +201,8 @@ impl<Q: Queue> Shard<Q> {
 
     /// Shows the engine the counters of the flows that it watches, and lets it look around.
     pub(super) fn tick(&mut self, now: u64) {
+        let hosts = self.shared.in_force().standing.set().hosts;
+        self.engine.set_host_rule(hosts, now);
         let mut found = std::mem::take(&mut self.found);
         for key in self.engine.watching() {
             if let Some(state) = self.gate.flow(&key) {

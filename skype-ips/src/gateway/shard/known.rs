@@ -83,6 +83,13 @@ impl Known {
         self.decided.remove(key);
     }
 
+    /// Nothing is known of such flows any more; which had an entry.
+    pub(super) fn forget_where(&mut self, gone: impl Fn(&FlowKey) -> bool) -> Vec<FlowKey> {
+        let mut flows = self.asked.remove_where(&gone);
+        flows.extend(self.decided.remove_where(gone));
+        flows
+    }
+
     /// The flows whose entries are of no use any more. `last_seen` says when a flow's last packet
     /// came, if the gate remembers.
     pub(super) fn expire(

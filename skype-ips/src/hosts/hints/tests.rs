@@ -37,7 +37,10 @@ fn support(hints: &HostHints, now: u64) -> Vec<(&'static str, u32)> {
 fn a_mapping_lasts_as_long_as_it_was_asked_for() {
     let mut hints = HostHints::new(9);
     hints.maps(HOST, 0, request(4000, 60), 7);
-    let mapped = |hints: &HostHints, key, now| hints.mapped(&key, now).is_some();
+    let mapped = |hints: &HostHints, key: EndpointKey, now| {
+        let host = (key.zone, key.inside);
+        hints.mapped(host, &key, now).is_some()
+    };
     assert!(mapped(&hints, endpoint(UDP, 4000), 60 * SECOND));
     assert!(!mapped(&hints, endpoint(UDP, 4000), 61 * SECOND));
     assert!(!mapped(&hints, endpoint(UDP, 4001), 0));

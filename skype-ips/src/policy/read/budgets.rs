@@ -103,7 +103,7 @@ impl Budgets {
             direction: direction.map_or(Direction::Each, Spanned::into_inner),
         };
         self.places.insert(budget.name.clone(), place);
-        self.ids.insert(budget.entry().id, place);
+        self.ids.insert(Budget::id_of(&budget.name), place);
         self.at.push(reader.at(name.span()));
         self.list.push(budget);
     }

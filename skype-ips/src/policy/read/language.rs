@@ -66,17 +66,27 @@ pub(super) const FILE: Grammar = Grammar {
         &MARKS,
         &FAILURE,
         &TIMEZONE,
+        &HOST_PREFIX_V6,
+        &HOST_TIMEOUT,
         &EXEMPT,
         &GROUPS,
         &BUDGET,
         &POLICY,
     ],
-    later: &["detection", "host-prefix-v6", "host-timeout", "telemetry"],
+    later: &["detection", "telemetry"],
 };
 
 /// Keys of the file that policy files have.
 pub(super) const POLICY_FILE_KEYS: &[&Key] = &[
-    &VERSION, &INCLUDE, &TIMEZONE, &EXEMPT, &GROUPS, &BUDGET, &POLICY,
+    &VERSION,
+    &INCLUDE,
+    &TIMEZONE,
+    &HOST_PREFIX_V6,
+    &HOST_TIMEOUT,
+    &EXEMPT,
+    &GROUPS,
+    &BUDGET,
+    &POLICY,
 ];
 
 /// Keys of the file that only the gateway's own file may have.

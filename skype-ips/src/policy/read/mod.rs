@@ -5,6 +5,7 @@ mod checks;
 mod files;
 mod gateway;
 mod groups;
+mod hosts;
 mod language;
 mod packs;
 mod policies;
@@ -34,6 +35,7 @@ use budgets::Budgets;
 use files::Files;
 use gateway::Settings;
 use groups::Groups;
+use hosts::Hosts;
 use language::{EXEMPT, FILE, GATEWAY_KEYS, LANGUAGE, PACK, POLICY, TIMEZONE, WINDOW};
 pub use packs::Pack;
 use policies::{Known, Policies};
@@ -163,6 +165,7 @@ fn assemble(files: Files) -> Result<Config, Problems> {
             .collect(),
         zone: whole.zone,
         zones: whole.zones,
+        hosts: whole.hosts.rule(),
     };
     problems.extend(checks::unused(&budgets, |place| used.contains(&place)));
     let exempt = whole.exempt.iter().map(|(one, at)| (one.net, at.clone()));
@@ -205,10 +208,12 @@ struct Whole {
     zone: Option<TimeZone>,
     /// Of each policy.
     zones: Vec<Option<TimeZone>>,
+    hosts: Hosts,
 }
 
 impl Whole {
     fn read(&mut self, reader: &mut Reader<'_>, root: &DeTable<'_>, groups: &Groups) {
+        self.hosts.read(reader, root);
         let Some(value) = root.get(EXEMPT.name) else {
             return;
         };

@@ -18,6 +18,10 @@ keys! {
         "hosts that are under no policy, whatever policy has them";
     TIMEZONE = "timezone", "timezone = \"Europe/Berlin\"", Text("a name of the IANA time zone database"), "the first that a file of the configuration has, else `\"UTC\"`",
         "where the hours of this file's windows hold. The machine's own database goes first, then the one that is built in";
+    HOST_PREFIX_V6 = "host-prefix-v6", "host-prefix-v6 = 64", Text("`64`, `128`"), "`128`",
+        "what one host of IPv6 is, in the whole configuration: each address, or each network of 64 bits. [Which to take](#one-host)";
+    HOST_TIMEOUT = "host-timeout", "host-timeout = \"30 min\"", Text("`\"1 min\"` to `\"24 h\"`; `ms`, `s`, `min`, `h`"), "each thing that was learned has [an age of its own](#one-host), of most 20 minutes",
+        "how long a host may show nothing of Skype before all that was learned of it is forgotten, in the whole configuration";
 
     BUDGET_NAME = "name", "name = \"relayed-file\"", Text("1 to 64 small letters, digits and `-`"), "required",
         "unique in the configuration. What a bucket has used outlives a reload as long as the name does";
@@ -26,7 +30,7 @@ keys! {
     BURST = "burst", "burst = \"6 KB\"", Text("from `\"1500 B\"`; `B`, `KB`, `MB`, `GB`"), "half a second of the rate, but under 12 KB/s 3000 B and a quarter of a second",
         "what may pass at once after a pause; at least one packet of 1500 bytes, or large packets never had room";
     SCOPE = "scope", "scope = \"host\"", Values::of::<Scope>(), "`\"host\"`",
-        "what has a bucket of its own: each flow; each session (both legs of a relay's together, else the flow); each inside host; each prefix of a policy; each policy";
+        "what has a bucket of its own: each flow; each session (both legs of a relay's together, else the flow); each inside host (of IPv6: `host-prefix-v6`); each prefix of a policy; each policy";
     DIRECTION = "direction", "direction = \"each\"", Values::of::<Direction>(), "`\"each\"`",
         "which packets count: those towards the inside host, those from it, both together, or both with a bucket for each";
 
@@ -144,7 +148,7 @@ pub(super) const POLICY_TABLE: Grammar = Grammar {
         &ONLY_VIA,
         &WINDOW,
     ],
-    later: &["host-prefix-v6", "host-timeout"],
+    later: &[],
 };
 
 /// `[[policy.window]]`, whose other keys are those of a policy that say what is done.

@@ -77,6 +77,8 @@ impl Driver {
                     self.doubt(conversation, None);
                 }
                 Event::Forgotten(key) => self.forget(&key),
+                // Each of their flows is told of by itself.
+                Event::HostsForgotten(_) => {}
             }
         }
     }
