@@ -285,6 +285,6 @@ pub struct BucketState {
     /// Bytes for which it had no room.
     pub refused: u64,
     /// Of a host's part in a shared bucket: what it held of the debt when its last packet had passed
-    /// ([`crate::share::held`]). Else 0.
+    /// ([`crate::share::admit`]). Else 0.
     pub held: u64,
 }
