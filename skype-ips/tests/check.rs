@@ -242,6 +242,18 @@ fn the_command_explains_a_host_at_a_time_and_a_place() {
 }
 
 #[test]
+fn a_policy_whose_prefixes_are_taken_is_not_called_exempt() {
+    let policy = |name: &str| {
+        format!("[[policy]]\nname = \"{name}\"\nsubnets = [\"10.0.0.0/8\"]\ndefault = \"drop\"\n")
+    };
+    let text = "version = 1\nexempt = [\"10.1.2.3\"]\n".to_owned() + &policy("a") + &policy("b");
+    let output = check(&folder(&text), &["a.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("policy `a` has 10.0.0.0/8 already"), "{said}");
+    assert!(!said.contains("exempt"), "{said}");
+}
+
+#[test]
 fn the_explanation_in_json_has_every_part() {
     let folder = folder(PLACES);
     let arguments = [

@@ -133,6 +133,11 @@ pub(super) fn unused(budgets: &Budgets, is_used: impl Fn(u16) -> bool) -> Vec<Pr
     problems.collect()
 }
 
+/// Whether a prefix covers all of these. Where all were refused there are none.
+fn is_within(net: &IpNet, subnets: &[IpNet]) -> bool {
+    !subnets.is_empty() && subnets.iter().all(|subnet| net.contains(subnet))
+}
+
 /// Refuses exempt prefixes that some policy has: one of the two is a slip.
 pub(super) fn exempt_policies(
     set: &PolicySet,
@@ -148,7 +153,7 @@ pub(super) fn exempt_policies(
                 let help = "remove one of the two";
                 let problem = Problem::error(at.clone(), message, help);
                 problems.push(problem.related(header.clone(), "the policy"));
-            } else if policy.subnets.iter().all(|subnet| net.contains(subnet)) {
+            } else if is_within(net, &policy.subnets) {
                 let message = format!("all hosts of policy {name} are exempt");
                 let help = "exempt fewer hosts, or remove the policy";
                 let problem = Problem::new(Severity::Warning, at.clone(), message, help);
