@@ -1,8 +1,8 @@
 //! Where Skype listens on TCP: on the port of its UDP port's number, and where it has answered.
 
-use skype_ips_common::layout::{EndpointKey, FlowKey, UDP};
+use skype_ips_common::layout::{EndpointKey, FlowKey};
 
-use super::{Engine, Event, Evidence, Finding, Packet, Role, Subject};
+use super::{Engine, Event, Evidence, Finding, Packet, Role, datagrams_of};
 use crate::policy::{Class, Confidence};
 
 /// Where web servers listen too.
@@ -48,6 +48,13 @@ impl Engine {
         }
     }
 
+    /// What the endpoint is that listens on the port of this connection, beside its datagrams.
+    fn listens_beside(&self, key: &FlowKey) -> Option<Finding> {
+        let udp = datagrams_of(key);
+        udp.listener()?;
+        self.endpoints.finding(&udp)
+    }
+
     /// A connection that says nothing for or against it is Skype's if the outside end opened it to the
     /// port on which the host's Skype listens. The gate takes it for that already; here it is for
     /// whoever asks what it carries.
@@ -57,37 +64,23 @@ impl Engine {
         events: &mut Vec<Event>,
     ) -> Option<Finding> {
         let key = &packet.key;
-        let udp = EndpointKey {
-            protocol: UDP,
-            ..key.endpoint()
-        };
-        udp.listener().filter(|_| packet.called)?;
+        let listens = self.listens_beside(key).filter(|_| packet.called)?;
         let finding = Finding {
             class: Class::Signaling,
             role: self.role_of(key),
-            ..self.endpoints.finding(&udp)?
+            ..listens
         };
         self.flows.found(key, finding, packet.now);
         let says = "opened from outside to the port on which the host's Skype listens".to_owned();
-        events.push(Event::Found {
-            at: packet.now,
-            subject: Subject::Flow(*key),
-            flow: *key,
-            finding,
-            session: 0,
-            evidence: vec![Evidence::new("listening-port", 0).citing(packet.number, 0..0, says)],
-        });
+        let evidence = Evidence::new("listening-port", 0).citing(packet.number, 0..0, says);
+        events.push(Event::found(packet.now, *key, finding, 0, vec![evidence]));
         Some(finding)
     }
 
     /// The outside end has opened this connection, which is Skype's. `sure` says that what the
     /// inside host said in it proves that by itself.
     pub(super) fn answered(&mut self, now: u64, key: &FlowKey, sure: bool) {
-        let udp = EndpointKey {
-            protocol: UDP,
-            ..key.endpoint()
-        };
-        let known = udp.listener().is_some() && self.endpoints.finding(&udp).is_some();
+        let known = self.listens_beside(key).is_some();
         let spoken = self
             .endpoints
             .speaking(&self.host_of(key.zone, &key.inside));

@@ -196,6 +196,26 @@ pub enum Event {
     HostsForgotten(FxHashSet<Host>),
 }
 
+impl Event {
+    /// A flow is Skype, or known for more than before; `session` is the number of that it is a leg of, or 0.
+    const fn found(
+        at: u64,
+        flow: FlowKey,
+        finding: Finding,
+        session: u32,
+        evidence: Vec<Evidence>,
+    ) -> Self {
+        Self::Found {
+            at,
+            subject: Subject::Flow(flow),
+            flow,
+            finding,
+            session,
+            evidence,
+        }
+    }
+}
+
 /// What to do with the packet just judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -312,14 +332,7 @@ impl Engine {
                 TCP => self.flows.found(&packet.key, finding, packet.now),
                 _ => self.late.found(&packet.key, finding, packet.now),
             }
-            events.push(Event::Found {
-                at: packet.now,
-                subject: Subject::Flow(packet.key),
-                flow: packet.key,
-                finding,
-                session: 0,
-                evidence,
-            });
+            events.push(Event::found(packet.now, packet.key, finding, 0, evidence));
         }
         Answer {
             finding,
@@ -350,6 +363,14 @@ impl Engine {
             }
             _ => self.flows.finding(key),
         }
+    }
+}
+
+/// The UDP endpoint on the inside port of a flow: one number serves both protocols.
+fn datagrams_of(key: &FlowKey) -> EndpointKey {
+    EndpointKey {
+        protocol: UDP,
+        ..key.endpoint()
     }
 }
 

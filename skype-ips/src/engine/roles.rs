@@ -3,7 +3,7 @@
 
 use skype_ips_common::layout::{EndpointKey, FlowKey, FlowState, OUTBOUND, TCP, UDP};
 
-use super::{Engine, Event, Finding, Packet, Subject, TICK, traffic};
+use super::{Engine, Event, Finding, Packet, Subject, TICK, datagrams_of, traffic};
 use crate::detect::Evidence;
 use crate::detect::media::{Counters, Traffic, Window};
 use crate::detect::relay::{self, Leg, Likeness};
@@ -100,10 +100,7 @@ impl Engine {
     /// The endpoint whose client a flow has come to: a datagram's own, or that of the port which a
     /// connection was opened to. Connections that a client opens leave from any other port.
     fn served_at(&self, key: &FlowKey) -> Option<EndpointKey> {
-        let endpoint = EndpointKey {
-            protocol: UDP,
-            ..key.endpoint()
-        };
+        let endpoint = datagrams_of(key);
         if self.endpoints.finding(&endpoint).is_some() {
             return Some(endpoint);
         }
@@ -142,7 +139,7 @@ impl Engine {
         let finding = Finding { role, ..finding };
         let evidence = self.of_role(endpoint, role);
         self.flows.found(key, finding, now);
-        events.push(found(now, *key, finding, 0, vec![evidence]));
+        events.push(Event::found(now, *key, finding, 0, vec![evidence]));
     }
 
     /// The evidence for the role of an endpoint.
@@ -244,7 +241,7 @@ impl Engine {
                 let says = "media goes to and fro".to_owned();
                 let evidence = Evidence::new("media-statistics", 0);
                 let evidence = evidence.citing(watched.packet, 0..0, says);
-                events.push(found(now, *key, finding, 0, vec![evidence]));
+                events.push(Event::found(now, *key, finding, 0, vec![evidence]));
             }
         }
     }
@@ -274,7 +271,7 @@ impl Engine {
         if key.protocol == TCP {
             self.flows.found(key, finding, now);
         }
-        events.push(found(
+        events.push(Event::found(
             now,
             *key,
             finding,
@@ -384,7 +381,7 @@ impl Engine {
             if let Some((gone, leg)) = self.relays.found(&key, leg) {
                 self.end_leg(now, &gone, leg.finding, events);
             }
-            events.push(found(now, key, finding, session, vec![evidence]));
+            events.push(Event::found(now, key, finding, session, vec![evidence]));
         }
     }
 
@@ -397,17 +394,6 @@ impl Engine {
         });
         // A leg that loses some of it looks like less.
         looks.max().unwrap_or(Class::Signaling)
-    }
-}
-
-fn found(at: u64, key: FlowKey, finding: Finding, session: u32, evidence: Vec<Evidence>) -> Event {
-    Event::Found {
-        at,
-        subject: Subject::Flow(key),
-        flow: key,
-        finding,
-        session,
-        evidence,
     }
 }
 

@@ -3,7 +3,7 @@
 use skype_ips_common::layout::{FlowKey, TCP, UDP};
 use skype_ips_common::prefilter::SKYPEOUT_PORT;
 
-use super::{Engine, Event, Finding, Packet, Subject};
+use super::{Engine, Event, Finding, Packet};
 use crate::detect::Evidence;
 use crate::detect::media::{Counters, Traffic};
 use crate::detect::udp::Message;
@@ -67,14 +67,8 @@ impl Engine {
         };
         call.found = true;
         let says = "this host's Skype, on another port";
-        events.push(Event::Found {
-            at: now,
-            subject: Subject::Flow(*key),
-            flow: *key,
-            finding: SKYPEOUT,
-            session: 0,
-            evidence: vec![evidence.citing(spoken, 3..7, says)],
-        });
+        let evidence = evidence.citing(spoken, 3..7, says);
+        events.push(Event::found(now, *key, SKYPEOUT, 0, vec![evidence]));
     }
 
     /// Takes in what the gate has counted of the flow of `packet`, which was just judged and is
@@ -134,14 +128,14 @@ impl Engine {
         let statistics = Evidence::new("media-statistics", 0);
         let statistics = statistics.citing(packet.number, 0..0, window.words(carries));
         let out = framing.filter(|_| carries == Traffic::Voice);
-        events.push(Event::Found {
-            at: now,
-            subject: Subject::Flow(*key),
-            flow: *key,
+        let evidence = std::iter::once(statistics).chain(out).chain(path);
+        events.push(Event::found(
+            now,
+            *key,
             finding,
             session,
-            evidence: std::iter::once(statistics).chain(out).chain(path).collect(),
-        });
+            evidence.collect(),
+        ));
         finding
     }
 }

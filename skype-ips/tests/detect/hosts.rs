@@ -64,34 +64,30 @@ fn silence_of_the_stated_time_ends_all_that_is_known_of_a_host() {
     assert!(trial.engine.hosts().is_empty() && trial.engine.watching().is_empty());
 }
 
+/// The gate counts packets of one direction, for so many half minutes.
+fn counts(trial: &mut Trial, state: &mut FlowState, direction: usize, times: usize) {
+    for _ in 0..times {
+        trial.now += MINUTE / 2;
+        state.packets[direction] += 20;
+        state.last_seen = trial.now;
+        let mut events = Vec::new();
+        trial
+            .engine
+            .counters(trial.now, &flow(SECOND_PEER), state, &mut events);
+        trial.later(0);
+    }
+}
+
 #[test]
 fn a_host_that_goes_on_is_not_forgotten() {
     let mut trial = trial(rule(128, Some(5)));
     is_known(&mut trial, flow);
     // Nothing comes up any more, and the gate counts what it sends.
     let mut state = FlowState::default();
-    for _ in 0..20 {
-        trial.now += MINUTE / 2;
-        state.packets[0] += 20;
-        state.last_seen = trial.now;
-        let mut events = Vec::new();
-        trial
-            .engine
-            .counters(trial.now, &flow(SECOND_PEER), &state, &mut events);
-        trial.later(0);
-    }
+    counts(&mut trial, &mut state, 0, 20);
     assert_eq!(forgotten(&mut trial), Vec::<Address>::new());
     // What it is sent says nothing of who has the address now.
-    for _ in 0..12 {
-        trial.now += MINUTE / 2;
-        state.packets[1] += 20;
-        state.last_seen = trial.now;
-        let mut events = Vec::new();
-        trial
-            .engine
-            .counters(trial.now, &flow(SECOND_PEER), &state, &mut events);
-        trial.later(0);
-    }
+    counts(&mut trial, &mut state, 1, 12);
     assert_eq!(forgotten(&mut trial), [flow(PEER).inside]);
 }
 
